@@ -1,0 +1,1 @@
+"""DICOM headers and geometry: from files to one row a series."""

@@ -1,0 +1,1 @@
+"""Splits of results into tables: metrics, intervals, the comparison of initialisations."""

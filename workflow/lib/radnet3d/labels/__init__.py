@@ -1,0 +1,1 @@
+"""Labels with evidence, from headers or catalogue text."""

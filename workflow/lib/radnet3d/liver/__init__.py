@@ -1,0 +1,1 @@
+"""Liver cases: import, checks, the canonical frame, slice ranges."""

@@ -1,0 +1,1 @@
+"""Volumes: pixels in the acquisition frame, resampled and stored for fast random reading."""
