@@ -21,6 +21,7 @@ PHASES = {
     "dicom": "Read headers: one row a series, with its geometry.",
     "labels": "Label series from headers or catalogue text; evaluate; census.",
     "volumes": "Resample series to a common grid.",
+    "runs": "Write the record a training run starts from.",
     "pretrain": "Train the 3D ResNet on header labels.",
     "liver": "Import liver cases, propose liver slices, segment a series.",
     "finetune": "Fine-tune the liver segmenter from each initialisation.",

@@ -1,0 +1,23 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder that holds Snakefile and params.yaml."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real DICOM, a real liver CT and real archive text; the test is skipped where they are absent."""
+    folder = Path(os.environ.get("RADNET3D_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "real").is_dir():
+        pytest.skip(f"no real data: {folder} (set RADNET3D_TEST_DATA)")
+    return folder
