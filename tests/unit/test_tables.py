@@ -1,0 +1,77 @@
+"""Tables are checked on write and on read, and written as a whole or not at all."""
+
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+
+import radnet3d.tables
+from radnet3d.atomic import replacing, resumable_directory
+from radnet3d.errors import TableError
+from radnet3d.tables import EXCLUDED, PATIENT_SPLIT, PLAN, empty_table, read_table, write_table
+
+SCHEMAS = [value for value in vars(radnet3d.tables).values() if isinstance(value, pa.DataFrameSchema)]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: str(schema.name))
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_empty_round_trip(tmp_path: Path, schema: pa.DataFrameSchema, suffix: str) -> None:
+    path = tmp_path / f"table{suffix}"
+    write_table(empty_table(schema), path, schema)
+    assert list(read_table(path, schema).columns) == list(schema.columns)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_text_stays_text(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame({"PatientID": ["007", "NA", ""], "split": ["train", "test", "train"]})
+    write_table(frame, tmp_path / f"split{suffix}", PATIENT_SPLIT)
+    assert read_table(tmp_path / f"split{suffix}", PATIENT_SPLIT)["PatientID"].tolist() == ["007", "NA", ""]
+
+
+def test_faults_name_file_column_and_value(tmp_path: Path) -> None:
+    path = tmp_path / "excluded.csv"
+    with pytest.raises(TableError, match=r"excluded.csv: .*lacks the columns \['reason', 'detail'\]"):
+        write_table(pd.DataFrame({"path": ["a"], "SeriesInstanceUID": ["1"]}), path, EXCLUDED)
+    wrong = pd.DataFrame({"path": ["a"], "SeriesInstanceUID": ["1"], "reason": ["bored"], "detail": [""]})
+    with pytest.raises(TableError, match="reason: isin.*found 'bored'"):
+        write_table(wrong, path, EXCLUDED)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TableError, match="no such file, wanted the table 'excluded'"):
+        read_table(path, EXCLUDED)
+
+
+def test_key_is_unique(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"PatientID": ["1", "1"], "split": ["train", "test"]})
+    with pytest.raises(TableError, match="patient_split"):
+        write_table(frame, tmp_path / "split.csv", PATIENT_SPLIT)
+
+
+def test_numbers_may_be_missing_but_counts_may_not(tmp_path: Path) -> None:
+    plan = empty_table(PLAN)
+    plan.loc[0] = dict.fromkeys(PLAN.columns, "x") | {"shard": "001", "n_instances": -1, "n_bytes": 1}
+    with pytest.raises(TableError, match="n_instances"):
+        write_table(plan, tmp_path / "plan.csv", PLAN)
+
+
+def test_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(OSError, match="full"), replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise OSError("disk full")
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_resumable_directory_keeps_what_was_finished(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt), resumable_directory(out) as partial:
+        (partial / "first").write_text("1")
+        raise KeyboardInterrupt
+    assert not out.exists()
+    with resumable_directory(out) as partial:
+        assert (partial / "first").read_text() == "1"
+        (partial / "second").write_text("2")
+    assert sorted(found.name for found in out.iterdir()) == ["first", "second"]
+    assert not out.with_name("out.partial").exists()
