@@ -25,6 +25,14 @@ class GeometryError(RadnetError):
         self.reason = reason
 
 
+class PixelError(RadnetError):
+    """Pixels cannot be decoded, or are no intensities."""
+
+
+class ScanError(RadnetError):
+    """An input is not one CT volume that can be read."""
+
+
 class LiverCaseError(RadnetError):
     """A volume and its segmentation do not form a usable case."""
 
@@ -39,3 +47,7 @@ class CheckpointError(RadnetError):
 
 class StaleResultError(RadnetError):
     """A result was made with other parameters than those asked for now."""
+
+
+class RuleError(RadnetError):
+    """A file of label rules does not say what a rule file has to say."""

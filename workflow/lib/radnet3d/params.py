@@ -169,7 +169,26 @@ class Tune(Section):
     init_seed: NonNegativeInt = Field(description="seed of the tuning runs")
 
 
-class Finetune(Section):
+class FinetuneRecipe(Section):
+    """How a liver segmenter is fine-tuned: what a run's record holds, the same for every run."""
+
+    steps: PositiveInt = Field(description="optimiser steps of every run")
+    batch_size: Annotated[int, Field(ge=2)] = Field(description="crops a step")
+    weight_decay: NonNegativeFloat = Field(description="AdamW weight decay")
+    min_fraction_loaded: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="encoder parameters that a transfer must load, as a fraction"
+    )
+    precision: Literal["bf16", "fp32"] = Field(description="autocast type of the forward pass")
+    n_threads: PositiveInt = Field(description="torch threads of one training process")
+
+
+class ControlRecipe(FinetuneRecipe):
+    """How the segmenter is trained whose encoder is the positive control."""
+
+    control_steps: PositiveInt = Field(description="steps of the segmenter that gives the positive control's encoder")
+
+
+class Finetune(ControlRecipe):
     """Liver fine-tuning: sizes x initialisations x seeds, one recipe."""
 
     inits: tuple[Literal["scratch", "pretrained", "shuffled", "control"], ...] = Field(
@@ -178,17 +197,8 @@ class Finetune(Section):
     n_train: tuple[PositiveInt, ...] = Field(min_length=1, description="training-set sizes, nested subsets")
     subset_seeds: tuple[NonNegativeInt, ...] = Field(min_length=1, description="draws of the training cases")
     init_seeds: tuple[NonNegativeInt, ...] = Field(min_length=1, description="seeds of decoder weights and batches")
-    steps: PositiveInt = Field(description="optimiser steps of every run")
-    batch_size: Annotated[int, Field(ge=2)] = Field(description="crops a step")
-    weight_decay: NonNegativeFloat = Field(description="AdamW weight decay")
     learning_rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="grid, the same for every arm")
     tune: Tune
-    control_steps: PositiveInt = Field(description="steps of the segmenter that gives the positive control's encoder")
-    min_fraction_loaded: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="encoder parameters that a transfer must load, as a fraction"
-    )
-    precision: Literal["bf16", "fp32"] = Field(description="autocast type of the forward pass")
-    n_threads: PositiveInt = Field(description="torch threads of one training process")
 
     @model_validator(mode="after")
     def has_reference(self) -> Self:

@@ -5,6 +5,7 @@ number is NaN; one row a thing, and the key columns say which thing. A table may
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -86,9 +87,15 @@ PLAN = table("plan", SERIES_KEY, {
     "n_instances": COUNT, "n_bytes": COUNT, "licence": TEXT, "source_DOI": TEXT,
 })  # fmt: skip
 
+FOLDER_FILES = table("folder_files", ("path",), {
+    "path": TEXT,  # absolute: of this machine, never published
+    "n_bytes": COUNT, "SeriesInstanceUID": TEXT, "StudyInstanceUID": TEXT, "PatientID": TEXT, "Modality": TEXT,
+})  # fmt: skip
+
 SERIES = table("series", SERIES_KEY, {
     **dict.fromkeys(HEADER_TEXT, TEXT), **dict.fromkeys(HEADER_NUMBERS, NUMBER),
     "pixel_spacing_row_mm": NUMBER, "pixel_spacing_column_mm": NUMBER,
+    "n_rows": COUNT, "n_columns": COUNT,  # of one slice; Rows and Columns are those of the whole mosaic
     "n_files": COUNT, "n_slices": COUNT, "n_volumes": COUNT,
     "slice_spacing_mm": NUMBER, "obliquity_deg": NUMBER, "gantry_tilt_deg": NUMBER,
     "orientation_plane": words("axial", "coronal", "sagittal", "oblique", "multi", ""),
@@ -118,6 +125,21 @@ LABELS = table("labels", SERIES_KEY, {
     "n_slices": NUMBER, "slice_spacing_mm": NUMBER, "obliquity_deg": NUMBER, "gantry_tilt_deg": NUMBER,
     "PatientPosition": TEXT, "geometry": words(*GEOMETRY),
     **{f"{head}_evidence": TEXT for head in HEADS},
+})  # fmt: skip
+
+LABEL_SCORES = table("label_scores", ("head", "metric"), {
+    "head": words(*HEADS),
+    "metric": words("precision", "coverage", "over_answering", "agreement", "micro_f1"),
+    "value": NUMBER, "low": NUMBER, "high": NUMBER, "n": COUNT, "n_of": COUNT,  # value = n / n_of, Wilson interval
+})  # fmt: skip
+
+LABEL_CONFUSION = table("label_confusion", ("head", "truth", "label"), {
+    "head": words(*HEADS), "truth": TEXT, "label": TEXT, "n_series": COUNT,
+})  # fmt: skip
+
+CENSUS = table("census", ("head", "Modality", "collection_id"), {
+    "head": words(*HEADS), "Modality": TEXT, "collection_id": TEXT,
+    "n_series": COUNT, "n_answered": COUNT, "n_unknown": COUNT,
 })  # fmt: skip
 
 TRUTH = table("truth", SERIES_KEY, {
@@ -161,6 +183,15 @@ HEAD_SCORES = table("head_scores", ("head", "metric"), {
     "n_series": COUNT, "n_patients": COUNT,
 })  # fmt: skip
 
+PREDICTIONS = table("predictions", SERIES_KEY, {
+    "SeriesInstanceUID": TEXT, "PatientID": TEXT, "Modality": TEXT,
+    "sequence": words(*PAPER_SEQUENCES), "view": words(*PAPER_VIEWS), "contrast": words(*PAPER_CONTRASTS),
+    **{f"p_sequence_{name}": NUMBER for name in PAPER_SEQUENCES}, **{f"p_view_{name}": NUMBER for name in PAPER_VIEWS},
+    **{f"p_contrast_{name}": NUMBER for name in PAPER_CONTRASTS}, **{f"p_body_{organ}": NUMBER for organ in PAPER_BODY},
+    "slice_spacing_mm": NUMBER,
+})  # fmt: skip
+"""What the heads say of a series; with `<column>_target` beside them for held-out patients, with f000 ... for features."""
+
 HISTORY = table("history", ("step", "split", "name"), {
     "step": COUNT, "split": words("train", "validation"), "name": TEXT, "value": NUMBER,
 })  # fmt: skip
@@ -199,7 +230,9 @@ COMPARISON = table("comparison", ("init", "n_train"), {
     "init": TEXT, "n_train": COUNT, "n_cases": COUNT, "n_runs": COUNT,
     "dice_per_case_mean": NUMBER, "low": NUMBER, "high": NUMBER,
     "difference": NUMBER, "difference_low": NUMBER, "difference_high": NUMBER,  # against scratch, paired by case and seed
-    "p_holm": NUMBER, "verdict": words("reference", "gain", "loss", "no difference shown"),
+    "p": NUMBER, "p_holm": NUMBER,  # Wilcoxon on per-case means; Holm over n_train within an init
+    "verdict": words("reference", "gain", "loss", "no difference shown"),
+    "n_failures": COUNT, "n_empty": COUNT, "n_undefined": COUNT,  # of n_cases x n_runs; failure: Dice below 0.5
 })  # fmt: skip
 
 
@@ -231,6 +264,11 @@ def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
 def empty_table(schema: pa.DataFrameSchema) -> pd.DataFrame:
     """Return a table of no rows with the schema's columns."""
     return check_table(pd.DataFrame({name: [] for name in schema.columns}), schema, name=str(schema.name))
+
+
+def rows_table(rows: list[dict[str, Any]], schema: pa.DataFrameSchema) -> pd.DataFrame:
+    """Return the checked table of these rows, which may be none. Raises TableError."""
+    return check_table(pd.DataFrame(rows), schema, name=str(schema.name)) if rows else empty_table(schema)
 
 
 def check_table(frame: pd.DataFrame, schema: pa.DataFrameSchema, *, name: str) -> pd.DataFrame:

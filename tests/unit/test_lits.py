@@ -1,0 +1,270 @@
+"""LiTS cases: pairing, checks, lost affines, orientation; one frame for all, and the way back to the input's grid."""
+
+import re
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from radnet3d.dicom.extract import extract_series
+from radnet3d.errors import GeometryError, LiverCaseError, ScanError
+from radnet3d.liver import chaos, lits
+from radnet3d.liver.cases import Case, check_case, store_case
+from radnet3d.liver.frame import Grid, orientation_code, read_scan, write_mask
+from support.dicom_series import AXIAL, CORONAL, SAGITTAL, image, write_series
+
+ORIENTATIONS = ["LPS", "RAS", "LAS", "RPI", "PIR", "SAR", "ILP"]
+
+
+def phantom() -> tuple[sitk.Image, sitk.Image]:
+    """Return a volume and its segmentation in the common frame: the liver is low, at the front, on the right."""
+    volume = np.full((8, 10, 12), -1000, np.int16)
+    volume[1:7, 1:9, 1:11] = -80
+    volume[1:4, 1:5, 1:6] = 100
+    labels = np.zeros((8, 10, 12), np.uint8)
+    labels[1:4, 1:5, 1:6] = 1
+    labels[2, 2, 2] = 2
+    images = []
+    for array in (volume, labels):
+        made = sitk.GetImageFromArray(array)
+        made.SetSpacing((0.8, 0.9, 2.5))
+        made.SetOrigin((-20.0, 30.0, 40.0))
+        images.append(made)
+    return images[0], images[1]
+
+
+def write_case(folder, case_id="0", *, code="LPS", suffix=".nii", change=lambda volume, labels: None):
+    folder.mkdir(exist_ok=True)
+    volume, labels = (sitk.DICOMOrient(made, code) for made in phantom())
+    change(volume, labels)
+    sitk.WriteImage(volume, str(folder / f"volume-{case_id}{suffix}"))
+    sitk.WriteImage(labels, str(folder / f"segmentation-{case_id}{suffix}"))
+    return folder
+
+
+def read(folder, case_id="0") -> Case:
+    found = {case[0]: case for case in lits.find_cases(folder)}
+    return lits.read_case(*found[case_id], spacings=lits.read_spacings(folder))
+
+
+@pytest.mark.parametrize("code", ORIENTATIONS)
+def test_any_orientation_comes_out_in_the_common_frame(tmp_path, code):
+    case = read(write_case(tmp_path / "in", code=code))
+    volume, labels = phantom()
+    assert np.array_equal(case.volume_hu_zyx, sitk.GetArrayFromImage(volume))
+    assert np.array_equal(case.segmentation_zyx, sitk.GetArrayFromImage(labels))
+    assert case.spacing_zyx_mm == pytest.approx((2.5, 0.9, 0.8))
+
+
+def test_row_of_a_case(tmp_path):
+    row = store_case(read(write_case(tmp_path / "in", suffix=".nii.gz")), tmp_path)
+    voxel_ml = 2.5 * 0.9 * 0.8 / 1000
+    assert row["liver_ml"] == pytest.approx(60 * voxel_ml)  # the tumour is part of the liver
+    assert row["tumour_ml"] == pytest.approx(1 * voxel_ml)
+    assert (row["shape_zyx"], row["spacing_zyx_mm"]) == ("8,10,12", "2.5,0.9,0.8")
+    assert np.load(tmp_path / row["volume_path"]).dtype == np.int16
+    assert np.load(tmp_path / row["segmentation_path"]).dtype == np.uint8
+    again = store_case(read(write_case(tmp_path / "turned", code="RPI")), tmp_path / "other")
+    assert again["image_sha256"] == row["image_sha256"]  # the same scan, however it is stored
+
+
+def test_cases_are_paired_and_in_the_order_of_their_numbers(tmp_path):
+    for name in ("2", "10", "1"):
+        write_case(tmp_path / "in", name)
+    (tmp_path / "in/readme.txt").write_text("")
+    assert [case[0] for case in lits.find_cases(tmp_path / "in")] == ["1", "2", "10"]
+
+
+def test_halves_and_doubles_are_named(tmp_path):
+    folder = write_case(tmp_path / "in", "7")
+    (folder / "segmentation-7.nii").rename(folder / "segmentation-8.nii")
+    with pytest.raises(
+        LiverCaseError, match=r"volume-7.nii has no segmentation-7.nii; segmentation-8.nii has no volume-8"
+    ):
+        lits.find_cases(folder)
+    write_case(folder, "7")
+    (folder / "volume-7.nii.gz").write_bytes(b"")
+    with pytest.raises(LiverCaseError, match=r"volume twice"):
+        lits.find_cases(folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LiverCaseError, match=r"no volume-N.nii"):
+        lits.find_cases(tmp_path / "empty")
+
+
+def lose_affine(volume, labels):
+    for made in (volume, labels):
+        made.SetSpacing((1, 1, 1))
+        made.SetOrigin((0, 0, 0))
+        made.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))  # what ITK makes of an identity affine
+
+
+def test_a_lost_affine_is_refused_and_mended_by_a_table(tmp_path):
+    folder = write_case(tmp_path / "in", "28", code="RAS", change=lose_affine)
+    with pytest.raises(LiverCaseError, match=r"volume-28.nii: identity affine.*Task03_Liver.*case_id,z_mm,y_mm,x_mm"):
+        read(folder, "28")
+    (folder / "spacings.csv").write_text("case_id,z_mm,y_mm,x_mm\n28,2.5,0.9,0.8\n")
+    case = read(folder, "28")
+    assert case.spacing_zyx_mm == (2.5, 0.9, 0.8)
+    assert np.array_equal(case.volume_hu_zyx, sitk.GetArrayFromImage(phantom()[0]))
+
+
+@pytest.mark.parametrize(
+    "text", ["case,z\n1,2\n", "case_id,z_mm,y_mm,x_mm\n1,0,1,1\n", "case_id,z_mm,y_mm,x_mm\n1,,1,1\n"]
+)
+def test_a_wrong_table_of_spacings(tmp_path, text):
+    (tmp_path / "spacings.csv").write_text(text)
+    with pytest.raises(LiverCaseError, match=r"spacings.csv"):
+        lits.read_spacings(tmp_path)
+
+
+def case_with(volume=None, labels=None) -> Case:
+    arrays = [sitk.GetArrayFromImage(made) for made in phantom()]
+    return Case("5", "p5", arrays[0] if volume is None else volume, arrays[1] if labels is None else labels, (1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (case_with(labels=np.zeros((8, 10, 11), np.uint8)), "volume (8, 10, 12), segmentation (8, 10, 11)"),
+        (case_with(labels=np.full((8, 10, 12), 3)), "segmentation holds [3]"),
+        (case_with(labels=np.full((8, 10, 12), 255)), "segmentation holds [255]"),
+        (case_with(labels=np.zeros((8, 10, 12), np.uint8)), "segmentation is empty"),
+        (case_with(volume=np.full((8, 10, 12), 100, np.int16)), "wanted HU, with air"),
+        (case_with(volume=np.full((8, 10, 12), -1000, np.int16)), "median -1000 HU under the liver"),
+    ],
+)
+def test_cases_that_cannot_be(case, message):
+    with pytest.raises(LiverCaseError, match=f"case 5: .*{re.escape(message)}"):
+        check_case(case)
+
+
+def test_shapes_and_files_that_cannot_be(tmp_path):
+    folder = write_case(tmp_path / "in")
+    sitk.WriteImage(phantom()[1][:, :, :5], str(folder / "segmentation-0.nii"))
+    with pytest.raises(LiverCaseError, match=r"segmentation-0.nii: \(12, 10, 5\)"):
+        read(folder)
+    (folder / "segmentation-0.nii").write_bytes(b"\0" * 400)
+    with pytest.raises(ScanError, match=r"segmentation-0.nii: not a readable NIfTI"):
+        read(folder)
+
+
+@pytest.mark.parametrize("code", ORIENTATIONS)
+def test_a_mask_goes_back_onto_the_grid_of_its_nifti(tmp_path, code):
+    folder = write_case(tmp_path / "in", code=code)
+    scan = read_scan(folder / "volume-0.nii")
+    assert scan.volume_hu_zyx.shape == (8, 10, 12)
+    write_mask(scan.volume_hu_zyx == 100, scan, tmp_path / "mask.nii.gz")
+    mask, volume = sitk.ReadImage(str(tmp_path / "mask.nii.gz")), sitk.ReadImage(str(folder / "volume-0.nii"))
+    assert np.array_equal(sitk.GetArrayFromImage(mask) > 0, sitk.GetArrayFromImage(volume) == 100)
+    assert Grid.of(mask) == Grid.of(volume)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "mask.nii.gz"]
+
+
+PLANES = {
+    "axial": (AXIAL, "RAS"), "feet first, prone": ((-1, 0, 0, 0, -1, 0), None), "coronal": (CORONAL, None),
+    "sagittal": (SAGITTAL, None), "oblique": ((0.8, 0.6, 0, 0, 0, -1), None), "rows upwards": ((1, 0, 0, 0, -1, 0), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("plane", PLANES)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_mask_goes_back_onto_the_grid_of_its_series(tmp_path, plane, is_reversed):
+    orientation = PLANES[plane][0]
+    normal = np.cross(orientation[:3], orientation[3:])
+    stored = np.random.default_rng(0).integers(-900, 900, (5, 6, 8)).astype(np.int16)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(5):
+        place = 4 - index if is_reversed else index
+        header = image(stored[index], InstanceNumber=index, ImageOrientationPatient=list(orientation),
+                       ImagePositionPatient=(normal * 3.0 * place + [5, 6, 7]).tolist())  # fmt: skip
+        header.save_as(folder / f"{index}", enforce_file_format=True)
+    scan = read_scan(folder)
+    write_mask(scan.volume_hu_zyx > 500, scan, tmp_path / "mask.nii.gz")
+    mask = sitk.ReadImage(str(tmp_path / "mask.nii.gz"))
+    assert np.array_equal(sitk.GetArrayFromImage(mask) > 0, (stored[::-1] if is_reversed else stored) > 500)
+    # every voxel lies where its pixel lies
+    corner = mask.TransformIndexToPhysicalPoint((7, 5, 4))
+    expected = (
+        np.array([5, 6, 7]) + normal * 12 + np.array(orientation[:3]) * 7 * 1.5 + np.array(orientation[3:]) * 5 * 2
+    )
+    np.testing.assert_allclose(corner, expected, atol=1e-4)
+    # and the common frame is the common frame
+    assert orientation_code(scan.grid) == "LPS"
+    for index in ((0, 0, 0), (3, 2, 1)):
+        point = scan.grid.image(scan.volume_hu_zyx).TransformIndexToPhysicalPoint(index)
+        there = mask.TransformPhysicalPointToIndex(point)
+        in_stack = stored[::-1] if is_reversed else stored
+        assert in_stack[there[2], there[1], there[0]] == scan.volume_hu_zyx[index[2], index[1], index[0]]
+
+
+def test_inputs_that_are_no_volume(tmp_path):
+    with pytest.raises(ScanError, match="no such file"):
+        read_scan(tmp_path / "none.nii")
+    with pytest.raises(ScanError, match="wanted a NIfTI file"):
+        read_scan(tmp_path / "scan.mhd")
+    with pytest.raises(ScanError, match="no DICOM image"):
+        read_scan(tmp_path)
+    write_series(tmp_path / "gap", [0, 1, 2, 4])
+    with pytest.raises(GeometryError, match="missing_slice") as caught:
+        read_scan(tmp_path / "gap")
+    assert caught.value.reason == "missing_slice"
+    write_series(tmp_path / "mr", [0, 1, 2, 3], Modality="MR")
+    with pytest.raises(ScanError, match=r"\['MR'\], wanted a CT"):
+        read_scan(tmp_path / "mr")
+    for uid in ("1.1", "1.2"):
+        write_series(tmp_path / f"two/{uid}", [0, 1, 2, 3], SeriesInstanceUID=uid)
+    with pytest.raises(ScanError, match="2 CT volumes"):
+        read_scan(tmp_path / "two")
+    sitk.WriteImage(sitk.Image([4, 4, 4, 2], sitk.sitkInt16), str(tmp_path / "4d.nii"))
+    with pytest.raises(ScanError, match=r"4d.nii: found an image of \(4, 4, 4, 2\)"):
+        read_scan(tmp_path / "4d.nii")
+
+
+def test_a_localizer_beside_the_scan_is_no_trouble(tmp_path):
+    write_series(tmp_path / "in/scan", range(5), SeriesInstanceUID="1.1")
+    write_series(tmp_path / "in/scout", [0], SeriesInstanceUID="1.2")
+    assert read_scan(tmp_path / "in").volume_hu_zyx.shape == (5, 6, 8)
+
+
+def test_masks_that_do_not_fit(tmp_path):
+    scan = read_scan(write_case(tmp_path / "in") / "volume-0.nii")
+    with pytest.raises(ScanError, match="the grid has"):
+        write_mask(np.zeros((2, 2, 2)), scan, tmp_path / "m.nii")
+    with pytest.raises(ScanError, match=r"ends in .nii"):
+        write_mask(np.zeros((8, 10, 12)), scan, tmp_path / "m.png")
+
+
+def test_real_chaos_ct(real_data):
+    (found,) = chaos.find_cases(real_data / "real/liver/chaos_ct_set3")
+    case = chaos.read_case(*found)
+    liver = case.segmentation_zyx > 0
+    assert liver.sum() * np.prod(case.spacing_zyx_mm) / 1000 == pytest.approx(1417.5, rel=0.001)
+    assert case.volume_hu_zyx[liver].mean() == pytest.approx(141, abs=1)  # 36 where the masks are flipped
+    assert case.volume_hu_zyx[::-1][liver].mean() < 100
+    left = np.flatnonzero(liver.any(axis=(0, 1))).mean() / liver.shape[2]
+    assert left < 0.4  # the liver is on the right, and x runs to the left
+    check_case(case)
+
+
+def test_real_nifti_and_its_masks(real_data, tmp_path):
+    folder = real_data / "real/liver/totalseg_example"
+    scan, liver = read_scan(folder / "example_ct.nii.gz"), read_scan(folder / "masks/liver.nii.gz")
+    assert liver.volume_hu_zyx.sum() * 27 / 1000 == pytest.approx(1126.8, abs=0.1)
+    assert np.flatnonzero(liver.volume_hu_zyx.any(axis=(0, 1))).mean() < scan.volume_hu_zyx.shape[2] / 2
+    write_mask(liver.volume_hu_zyx, scan, tmp_path / "again.nii.gz")
+    again = sitk.ReadImage(str(tmp_path / "again.nii.gz"))
+    original = sitk.ReadImage(str(folder / "masks/liver.nii.gz"))
+    assert np.array_equal(sitk.GetArrayFromImage(again), sitk.GetArrayFromImage(original))
+    assert Grid.of(again) == Grid.of(original)
+
+
+def test_real_series_equals_itks_own_reading(real_data):
+    folder = real_data / "real/liver/chaos_ct_set3/dicom"
+    scan = read_scan(folder)
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
+    reference = sitk.DICOMOrient(sitk.ReadImage(names), "LPS")
+    assert np.array_equal(scan.volume_hu_zyx, np.maximum(sitk.GetArrayFromImage(reference), -1024))
+    np.testing.assert_allclose(scan.grid.origin_lps_mm, reference.GetOrigin(), atol=1e-6)
+    files = extract_series(folder, n_processes=1).files
+    assert scan.volume_hu_zyx.shape == (len(files), 512, 512)

@@ -1,0 +1,55 @@
+"""`radnet3d volumes`: series to volumes on the common grid."""
+
+import logging
+from pathlib import Path
+
+import click
+
+from radnet3d import __version__
+from radnet3d.atomic import resumable_directory
+from radnet3d.dicom.extract import extract_series, read_extract
+from radnet3d.volumes.store import store_volumes
+
+logger = logging.getLogger(__name__)
+
+
+class Shape(click.ParamType[tuple[int, int, int]]):
+    """Three whole numbers above 0, joined by commas: z,y,x."""
+
+    name = "z,y,x"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
+        """Return the three numbers; wrong usage where there are others."""
+        if isinstance(value, tuple):
+            return value
+        words = str(value).split(",")
+        if len(words) != 3 or not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+            self.fail(f"found {value!r}, wanted three whole numbers above 0, such as 48,48,48", param, ctx)
+        return int(words[0]), int(words[1]), int(words[2])
+
+
+@click.group("volumes")
+def commands() -> None:
+    """Resample series to a common grid."""
+
+
+@commands.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("out_dir", type=click.Path(path_type=Path))
+@click.option("--shape-zyx", default="48,48,48", show_default=True, type=Shape(), help="voxels of every volume")
+@click.option(
+    "--headers",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="what `dicom extract DIR` wrote, so that headers are not read twice",
+)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="series worked on at once")
+def resample(folder: Path, out_dir: Path, shape_zyx: tuple[int, int, int], headers: Path | None, threads: int) -> None:
+    """Write OUT_DIR/<SeriesInstanceUID>.npy of every usable series below DIR, volumes.parquet and excluded.csv.
+
+    Slices stay in the acquisition frame: axis 0 runs along the normal of the slices, rows and columns as stored.
+    """
+    shown = ",".join(map(str, shape_zyx))
+    logger.info("radnet3d %s volumes resample %s %s --shape-zyx %s", __version__, folder, out_dir, shown)
+    extract = read_extract(headers) if headers else extract_series(folder, n_processes=threads)
+    with resumable_directory(out_dir) as partial:
+        store_volumes(folder, extract, partial, shape_zyx=shape_zyx, n_processes=threads)
