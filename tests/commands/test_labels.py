@@ -1,0 +1,122 @@
+"""`radnet3d labels` on small files, on real DICOM, and on the whole index (slow)."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from radnet3d import tables
+from radnet3d.cli.labels import commands
+from radnet3d.errors import RadnetError
+
+ROWS = """SeriesInstanceUID,Modality,collection_id,StudyDescription,SeriesDescription
+1.3,CT,tcga_lihc,CT ABDOMEN W/ CONTRAST,AXIAL 5mm
+1.1,MR,upenn_gbm,BRAIN,AX T2 FLAIR
+1.2,SEG,upenn_gbm,BRAIN,Tumour
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(commands, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def labels_path(tmp_path: Path) -> Path:
+    (tmp_path / "in.csv").write_text(ROWS, encoding="utf-8")
+    path = tmp_path / "labels.parquet"
+    assert run("from-catalogue", tmp_path / "in.csv", path).exit_code == 0
+    return path
+
+
+def test_from_catalogue_keeps_order_and_schema(labels_path: Path) -> None:
+    labels = tables.read_table(labels_path, tables.LABELS)
+    assert labels["SeriesInstanceUID"].tolist() == ["1.3", "1.1", "1.2"]
+    assert labels["sequence"].tolist() == ["CT", "FLAIR", "unknown"]
+    assert labels["kind"].tolist() == ["volume", "volume", "derived"]
+    assert labels["contrast"].tolist()[0] == "yes"
+    assert labels["sequence_evidence"][1] == "flair_words: SeriesDescription=flair"
+
+
+def test_catalogue_as_parquet_gives_the_same(tmp_path: Path, labels_path: Path) -> None:
+    pd.read_csv(tmp_path / "in.csv", dtype=str).to_parquet(tmp_path / "in.parquet")
+    assert run("from-catalogue", tmp_path / "in.parquet", tmp_path / "again.parquet").exit_code == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "again.parquet"), pd.read_parquet(labels_path))
+
+
+def test_series_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(ROWS + ROWS.splitlines()[1] + "\n", encoding="utf-8")
+    result = run("from-catalogue", tmp_path / "in.csv", tmp_path / "out.parquet")
+    assert isinstance(result.exception, RadnetError)
+    assert "1.3" in str(result.exception)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "not-a-table.parquet"])
+def test_unreadable_catalogue_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "not-a-table.parquet").write_text("text", encoding="utf-8")
+    result = run("from-catalogue", tmp_path / name, tmp_path / "out.parquet")
+    assert isinstance(result.exception, RadnetError)
+    assert name in str(result.exception)
+
+
+def test_evaluate_targets_and_census(tmp_path: Path, labels_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text("SeriesInstanceUID,gold_plane,gold_sequence\n1.3,axial,CT\n1.1,axial,T2\n", encoding="utf-8")
+    assert run("evaluate", truth, labels_path, tmp_path / "scores.csv").exit_code == 0
+    scores = tables.read_table(tmp_path / "scores.csv", tables.LABEL_SCORES).set_index(["head", "metric"])
+    assert scores.loc[("plane", "precision"), "value"] == 1
+    assert scores.loc[("sequence", "precision"), "value"] == 0
+    assert scores.loc[("sequence", "precision"), "n_of"] == 1  # CT is not scored
+    assert len(tables.read_table(tmp_path / "scores_confusion.csv", tables.LABEL_CONFUSION)) == 2
+
+    assert run("targets", labels_path, tmp_path / "targets.parquet").exit_code == 0
+    targets = tables.read_table(tmp_path / "targets.parquet", tables.TARGETS)
+    assert targets["sequence"].tolist() == ["CT", "T2-FLAIR"]
+
+    assert run("census", labels_path, tmp_path / "census.csv").exit_code == 0
+    counts = tables.read_table(tmp_path / "census.csv", tables.CENSUS)
+    assert counts["n_series"].sum() == 3 * len(tables.HEADS)
+
+
+def test_from_dicom_agrees_with_what_is_known_of_real_series(tmp_path: Path, real_data: Path) -> None:
+    folder = real_data / "real"
+    assert run("from-dicom", folder, tmp_path / "labels.parquet").exit_code == 0
+    labels = tables.read_table(tmp_path / "labels.parquet", tables.LABELS).set_index("SeriesInstanceUID")
+    manifest = pd.read_csv(folder / "manifest.csv", dtype=str).fillna("")
+    manifest = manifest[manifest["series_uid"].isin(labels.index)]
+    plane = manifest[manifest["plane_truth"] != ""]
+    assert len(plane) >= 30
+    for row in plane.itertuples():
+        assert labels.loc[row.series_uid, "plane"] == row.plane_truth.split(" ")[0], row.path
+    for row in manifest.itertuples():
+        found = labels.loc[row.series_uid, "contrast"]
+        if row.contrast_truth.split(" ")[0] in ("yes", "no"):
+            assert found == row.contrast_truth.split(" ")[0], row.path
+        if row.contrast_visible:
+            assert found in (row.contrast_visible, "unknown"), row.path
+
+
+def test_from_series_equals_from_dicom(tmp_path: Path, real_data: Path) -> None:
+    from radnet3d.dicom.extract import extract_series
+
+    folder = real_data / "real" / "mr_position"
+    tables.write_table(extract_series(folder, n_processes=1).series, tmp_path / "series.parquet", tables.SERIES)
+    assert run("from-series", tmp_path / "series.parquet", tmp_path / "a.parquet").exit_code == 0
+    assert run("from-dicom", folder, tmp_path / "b.parquet").exit_code == 0
+    a, b = (tables.read_table(tmp_path / name, tables.LABELS) for name in ("a.parquet", "b.parquet"))
+    pd.testing.assert_frame_equal(a, b)
+    assert set(a["sequence"]) == {"T1"}
+    assert set(a["plane"]) == {"sagittal"}
+    assert (a["n_slices"] > 0).all()
+
+
+@pytest.mark.slow
+def test_whole_index_is_labelled_in_order(tmp_path: Path) -> None:
+    from radnet3d.labels.series import idc_index_path
+
+    assert run("from-catalogue", "idc-index", tmp_path / "index.parquet").exit_code == 0
+    found = pd.read_parquet(tmp_path / "index.parquet", columns=["SeriesInstanceUID", "contrast", "Modality"])
+    index = pd.read_parquet(idc_index_path(), columns=["SeriesInstanceUID"])
+    assert (found["SeriesInstanceUID"].to_numpy() == index["SeriesInstanceUID"].to_numpy()).all()
+    assert (found.loc[found["Modality"] == "PT", "contrast"] == "na").all()

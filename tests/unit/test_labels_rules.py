@@ -1,0 +1,198 @@
+"""Every rule's own example and counter-example, and the shape of the rule files."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from radnet3d.errors import RuleError
+from radnet3d.labels.engine import columns_of, fold, is_about_headers, rule_speaks
+from radnet3d.labels.rules import Group, Rule, load_head, load_heads, words_regex
+from radnet3d.labels.series import READ, idc_index_path, label_series
+from radnet3d.tables import HEADS
+
+CASES = [
+    pytest.param(group, rule, head.combine, id=f"{head.head}-{rule.id}")
+    for head in load_heads()
+    for group in head.groups.values()
+    for rule in group.rules
+]
+
+
+@pytest.mark.parametrize(("group", "rule", "combine"), CASES)
+def test_example_and_counter_example(group: Group, rule: Rule, combine: str) -> None:
+    assert rule_speaks(group, rule, rule.example, combine=combine)
+    assert not rule_speaks(group, rule, rule.counter_example, combine=combine)
+
+
+def test_rules_only_ask_for_columns_that_are_read() -> None:
+    for head in load_heads():
+        for witness in head.witnesses:
+            group = head.groups[witness.ask]
+            asked = {*witness.tags, *witness.where, *(columns_of(group) if is_about_headers(group) else ())}
+            assert asked <= {*READ, *HEADS}, (head.head, witness.ask)
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "is_hit"),
+    [
+        ("ax", "T2AX", True),
+        ("ax", "t2_ax_fs", True),
+        ("ax", "MAX", False),
+        ("ax", "axilla", False),
+        ("ax*", "axial", True),
+        ("t1", "T10", False),
+        ("t1", "t1_fl3d_tra", True),
+        ("t1", "AXT1", False),
+        ("cor", "CorT2", True),
+        ("t2 flair", "T2-FLAIR", True),
+        ("t2 flair", "t2flair", True),
+        (r"\+ ?c", "FS+C", True),
+        ("w/o", "CHEST W/O", True),
+        ("kregosl*", "Kręgosłup", True),
+        ("b ?[0-9]+", "b1000", True),
+    ],
+)
+def test_word_edges(word: str, text: str, is_hit: bool) -> None:
+    assert fold(pl.Series([text])).str.contains(words_regex((word,)))[0] == is_hit
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("head: plane\ncombine: first\nwitnesses: []\n", "groups"),
+        ("head: plane\ncombine: first\nwitnesses: [{ask: w}]\ngroups: {}\n", "differ"),
+        (
+            "head: plane\ncombine: first\nwitnesses: [{ask: w}]\ngroups: {w: {rules: [{id: a, value: upward, words: [up],"
+            " example: up, counter_example: down}]}}\n",
+            "upward",
+        ),
+        (
+            "head: plane\ncombine: first\nwitnesses: [{ask: w}]\ngroups: {w: {rules: [{id: a, value: axial, words: ['(up'],"
+            " example: up, counter_example: down}]}}\n",
+            "(up",
+        ),
+        ("head: [", "not valid YAML"),
+    ],
+)
+def test_faulty_rule_file_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "plane.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RuleError, match="plane.yaml") as error:
+        load_head(path)
+    assert said in str(error.value)
+
+
+def test_collections_repeat_the_installed_index() -> None:
+    from radnet3d.labels.rules import RULES_DIR
+
+    path = idc_index_path().with_name("collections_index.parquet")
+    installed = pl.read_parquet(path).select("collection_id", "species", "tumor_locations").sort("collection_id")
+    assert installed.equals(pl.read_csv(RULES_DIR / "collections.csv"))
+
+
+CATALOGUE = [  # Modality, StudyDescription, SeriesDescription -> head, value
+    ("MR", "", "t1_fl3d_tra_gk_v1_3T", "sequence", "T1"),
+    ("MR", "", "t2_fl2d_tra_hemo", "sequence", "T2STAR"),
+    ("MR", "", "T2 FLAIR", "sequence", "FLAIR"),
+    ("MR", "", "t2_tirm_tra_dark-fluid", "sequence", "FLAIR"),
+    ("MR", "", "t2_tirm_tra", "sequence", "STIR"),
+    ("MR", "", "TSE45", "sequence", "unknown"),
+    ("MR", "", "Perfusie_t1_twist", "sequence", "T1"),
+    ("SEG", "", "T2 segmentation", "sequence", "unknown"),
+    ("CR", "CHEST", "T1", "sequence", "unknown"),
+    ("CT", "CT CHEST W/WO CONTRAST", "CHEST", "contrast", "unknown"),
+    ("CT", "CT CHEST WITHOUT CONTRAST", "CHEST", "contrast", "no"),
+    ("CT", "CT CHEST WITHOUT CONTRAST", "Topogram", "contrast", "unknown"),
+    ("CT", "CT ABDOMEN", "POSTERIOR RECON", "contrast", "unknown"),
+    ("CT", "TK bez kontrastu", "abdomen", "contrast", "no"),
+    ("CT", "Abdomen nativ", "5 mm", "contrast", "no"),
+    ("CT", "TC torax sin contraste", "5 mm", "contrast", "no"),
+    ("MR", "MR ABDOMEN W/WO CONTRAST", "AX T2", "contrast", "unknown"),
+    ("MR", "MR BRAIN WITH CONTRAST", "AX T1", "contrast", "unknown"),
+    ("MR", "MRI", "AX T1 C-SPINE", "contrast", "unknown"),
+    ("MR", "MRI", "TRACE_W", "contrast", "unknown"),
+    ("PT", "PET WITH CONTRAST", "PET", "contrast", "na"),
+    ("MR", "", "localizer 3 plane", "kind", "localizer"),
+    ("CT", "", "SCREEN SAVES", "kind", "derived"),
+    ("CT", "", "LOW DOSE CHEST", "kind", "volume"),
+    ("SEG", "", "Liver", "kind", "derived"),
+    ("MR", "", "DIFFUSION", "kind", "volume"),
+    ("CT", "", "MPR SAG", "kind", "volume"),
+    ("CT", "", "MPR SAG", "plane", "sagittal"),
+    ("MR", "", "axial obl", "plane", "axial"),
+    ("MR", "", "AX AND SAG T1", "plane", "unknown"),
+    ("MR", "", "MAX TR1000", "plane", "unknown"),
+    ("MR", "BREAST", "T1", "regions", "breast"),
+    ("CT", "CT_CAP", "CHEST LUNG", "regions", "chest"),
+    ("PT", "PET/CT skull base to mid-thigh", "PET", "regions", "wholebody"),
+    ("CT", "CT", "AXIAL AP", "regions", "abdomen;pelvis"),
+    ("MR", "MRI THORACIC SPINE", "T1", "regions", "spine"),
+    ("CT", "CT HEAD FIRST SUPINE", "5 mm", "regions", "unknown"),
+    ("MR", "", "whole_spine T2", "regions", "spine"),
+    ("CT", "Porcine Phantom", "1", "subject", "phantom"),
+    ("MR", "Mouse brain", "1", "subject", "animal"),
+    ("MR", "", "", "subject", "unknown"),
+]
+
+
+@pytest.fixture(scope="module")
+def catalogue_labels() -> list[dict[str, str]]:
+    columns = ("Modality", "StudyDescription", "SeriesDescription")
+    frame = pl.DataFrame([dict(zip(columns, case[:3], strict=True)) for case in CATALOGUE])
+    uids = pl.Series("SeriesInstanceUID", [str(i) for i in range(len(CATALOGUE))])
+    return label_series(frame.with_columns(uids)).to_dicts()
+
+
+@pytest.mark.parametrize("position", range(len(CATALOGUE)), ids=[" ".join(case[:4]) for case in CATALOGUE])
+def test_catalogue_rows(position: int, catalogue_labels: list[dict[str, str]]) -> None:
+    row = catalogue_labels[position]
+    *_, head, value = CATALOGUE[position]
+    assert row[head] == value, row[f"{head}_evidence"]
+    if value not in ("unknown", "na"):
+        assert ": " in row[f"{head}_evidence"]
+
+
+REGULAR = {
+    "n_slices": 30.0, "slice_spacing_mm": 5.0, "obliquity_deg": 0.0, "gantry_tilt_deg": 0.0,
+    "geometry": "regular", "orientation_plane": "axial",
+}  # fmt: skip
+
+HEADERS: list[tuple[dict[str, object], str, str]] = [
+    ({"Modality": "MR", "SeriesDescription": "SAG DTI"}, "plane", "axial"),
+    ({"Modality": "MR", "ScanningSequence": "SE", "RepetitionTime": 550.0, "EchoTime": 12.0}, "sequence", "T1"),
+    ({"Modality": "MR", "ScanningSequence": "SE", "RepetitionTime": 4000.0, "EchoTime": 90.0}, "sequence", "T2"),
+    ({"Modality": "MR", "ScanningSequence": "SE", "RepetitionTime": 1200.0, "EchoTime": 45.0}, "sequence", "unknown"),
+    ({"Modality": "MR", "ScanningSequence": r"SE\IR", "RepetitionTime": 9000.0, "EchoTime": 120.0,
+      "InversionTime": 2500.0}, "sequence", "FLAIR"),
+    ({"Modality": "MR", "SeriesDescription": "AX T2", "ScanningSequence": "SE", "RepetitionTime": float("nan")},
+     "sequence", "T2"),
+    ({"Modality": "PT", "CorrectedImage": r"DECY\ATTN"}, "sequence", "PET_AC"),
+    ({"Modality": "PT", "CorrectedImage": r"DECY"}, "sequence", "PET_NAC"),
+    ({"Modality": "PT", "CorrectedImage": ""}, "sequence", "PET"),
+    ({"Modality": "CT", "ContrastBolusAgent": "OMNIPAQUE 350"}, "contrast", "yes"),
+    ({"Modality": "CT", "ContrastBolusAgent": "NONE"}, "contrast", "unknown"),
+    ({"Modality": "CT", "ContrastBolusAgent": ""}, "contrast", "unknown"),
+    ({"Modality": "CT", "ContrastBolusAgent": "BARIUM", "ContrastBolusRoute": "ORAL"}, "contrast", "unknown"),
+    ({"Modality": "CT", "ContrastBolusAgent": "OMNIPAQUE", "SeriesDescription": "NATIVE"}, "contrast", "no"),
+    ({"Modality": "CT", "ImageType": r"ORIGINAL\PRIMARY\LOCALIZER"}, "kind", "localizer"),
+    ({"Modality": "CT", "ImageType": r"DERIVED\SECONDARY\MIP"}, "kind", "derived"),
+    ({"Modality": "CT", "ImageType": r"DERIVED\SECONDARY\MPR"}, "kind", "volume"),
+    ({"Modality": "MR", "ImageType": r"DERIVED\PRIMARY\DIFFUSION\ADC"}, "sequence", "ADC"),
+    ({"Modality": "CT", "n_files": 1, "n_slices": 1}, "kind", "unknown"),
+    ({"Modality": "CT", "PatientAge": "061Y"}, "subject", "human"),
+    ({"Modality": "CT", "PatientSpeciesDescription": "Mus musculus", "PatientSex": "F"}, "subject", "animal"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def header_labels() -> list[dict[str, object]]:
+    rows = [{"SeriesInstanceUID": str(i), **REGULAR, **values} for i, (values, _, _) in enumerate(HEADERS)]
+    return label_series(pl.from_dicts(rows, infer_schema_length=None)).to_dicts()
+
+
+@pytest.mark.parametrize("position", range(len(HEADERS)), ids=[f"{head}-{value}" for _, head, value in HEADERS])
+def test_header_rows(position: int, header_labels: list[dict[str, object]]) -> None:
+    row, (_, head, value) = header_labels[position], HEADERS[position]
+    assert row[head] == value, row[f"{head}_evidence"]
+    assert row["slice_spacing_mm"] == 5.0

@@ -1,0 +1,124 @@
+"""The label table: one row a series, from header rows or from the rows of a catalogue."""
+
+import importlib.metadata
+import logging
+from pathlib import Path
+
+import polars as pl
+
+from radnet3d import tables
+from radnet3d.atomic import replacing
+from radnet3d.errors import TableError
+from radnet3d.labels.engine import Column, Rows, answer
+from radnet3d.labels.rules import RULES_DIR, load_heads
+
+LOG = logging.getLogger(__name__)
+
+IDC_INDEX = "idc-index"
+"""The word that stands for the series table of the installed package idc-index-data."""
+
+IDENTITY = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id", "Modality")
+GEOMETRY_NUMBERS = ("n_slices", "slice_spacing_mm", "obliquity_deg", "gantry_tilt_deg")
+CATALOGUE_ONLY = ("collection_id", "species", "tumor_locations", "sop_class_name", "instanceCount")
+READ = (*CATALOGUE_ONLY, *tables.SERIES.columns)
+"""Columns that identity, geometry or a rule may use; others are not read."""
+
+
+def label_series(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return one row of tables.LABELS a row of `frame`, in the same order.
+
+    `frame`: columns of tables.SERIES, of the IDC index, or any subset with SeriesInstanceUID and Modality; what is
+    missing is not evidence. Geometry is copied where it was measured. Raises TableError on a missing column.
+    """
+    missing = [name for name in ("SeriesInstanceUID", "Modality") if name not in frame.columns]
+    if missing:
+        raise TableError(f"series to label: found the columns {frame.columns}, wanted also {missing}")
+    rows = Rows(with_collections(frame))
+    labels = {name: text_column(frame, name) for name in IDENTITY}
+    evidence = {}
+    for head in load_heads():
+        values, reasons = answer(head, rows)
+        rows.add(head.head, values)
+        labels[head.head] = words_of(values, head.head)
+        evidence[f"{head.head}_evidence"] = words_of(reasons, f"{head.head}_evidence")
+    return pl.DataFrame([*labels.values(), *geometry_columns(frame), *evidence.values()])
+
+
+def words_of(column: Column, name: str) -> pl.Series:
+    """Return the column as text, one value a series."""
+    return column.values.gather(column.codes).alias(name)
+
+
+def text_column(frame: pl.DataFrame, name: str) -> pl.Series:
+    """Return a column as text, "" where it or its value is missing."""
+    if name not in frame.columns:
+        return pl.Series(name, [""]).new_from_index(0, frame.height)
+    return frame[name].cast(pl.String).fill_null("")
+
+
+def geometry_columns(frame: pl.DataFrame) -> list[pl.Series]:
+    """Return what was measured from the headers; nothing was in the rows of a catalogue."""
+    if "geometry" not in frame.columns:
+        numbers = [pl.Series(name, [None], pl.Float64).new_from_index(0, frame.height) for name in GEOMETRY_NUMBERS]
+        geometry = pl.Series("geometry", ["no_geometry"]).new_from_index(0, frame.height)
+    else:
+        numbers = [frame[name].cast(pl.Float64).fill_nan(None) for name in GEOMETRY_NUMBERS]
+        geometry = frame["geometry"]
+    return [*numbers, text_column(frame, "PatientPosition"), geometry]
+
+
+def with_collections(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return `frame` with the species and tumour location of each row's collection, where it does not have its own."""
+    names = [name for name in ("species", "tumor_locations") if name not in frame.columns]
+    if "collection_id" not in frame.columns or not names:
+        return frame
+    known = pl.read_csv(RULES_DIR / "collections.csv").select("collection_id", *names)
+    return frame.join(known, on="collection_id", how="left", maintain_order="left")
+
+
+def read_catalogue(source: str) -> pl.DataFrame:
+    """Return the rows of a catalogue: a csv or parquet file, or `idc-index` for the installed package's table.
+
+    Raises TableError if there is no such file, it cannot be read or it lacks SeriesInstanceUID or Modality.
+    """
+    path = idc_index_path() if source == IDC_INDEX else Path(source)
+    if not path.is_file():
+        raise TableError(f"{path}: no such file, wanted a csv or parquet catalogue, or the word {IDC_INDEX}")
+    try:
+        if path.suffix == ".parquet":
+            lazy = pl.scan_parquet(path)
+        else:
+            lazy = pl.scan_csv(path, infer_schema=False, separator="\t" if path.suffix == ".tsv" else ",")
+        found = lazy.collect_schema().names()
+        frame = lazy.select([name for name in found if name in READ]).collect()
+    except pl.exceptions.PolarsError as error:
+        raise TableError(f"{path}: not readable as a table: {error}") from error
+    missing = [name for name in ("SeriesInstanceUID", "Modality") if name not in found]
+    if missing:
+        raise TableError(f"{path}: found the columns {found}, wanted also {missing}")
+    return frame
+
+
+def idc_index_path() -> Path:
+    """Return where the installed package idc-index-data keeps its series table. Raises TableError without it."""
+    try:
+        files = importlib.metadata.files("idc-index-data") or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise TableError(f"{IDC_INDEX}: the package idc-index-data is not installed") from error
+    for file in files:
+        if file.name == "idc_index.parquet":
+            return Path(str(file.locate()))
+    raise TableError(f"{IDC_INDEX}: the installed package idc-index-data has no idc_index.parquet")
+
+
+def write_labels(labels: pl.DataFrame, path: Path) -> None:
+    """Write tables.LABELS to a parquet file, as a whole or not at all. Raises TableError if a series occurs twice.
+
+    The words of each head were checked when the rules were loaded, so a million rows need not be checked again.
+    """
+    repeated = labels["SeriesInstanceUID"].filter(labels["SeriesInstanceUID"].is_duplicated())
+    if len(repeated):
+        raise TableError(f"{path}: series {repeated[0]} occurs more than once, wanted one row a series")
+    tables.check_table(labels.head(1000).to_pandas(), tables.LABELS, name=str(path))
+    with replacing(path) as temporary:
+        labels.write_parquet(temporary)
