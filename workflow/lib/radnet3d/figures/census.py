@@ -1,0 +1,37 @@
+"""What labels from catalogue text cover: answered and unknown by head and modality."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from radnet3d.figures.style import BLUE, FAINT, new_figure, styled
+
+
+@styled
+def draw(census: pd.DataFrame) -> Figure:
+    """Return a panel a modality (at most four, largest first): fraction of series answered by head.
+
+    `census`: tables.CENSUS.
+    """
+    rows = census.groupby(["Modality", "head"], sort=False)[["n_series", "n_answered"]].sum().reset_index()
+    largest = rows.groupby("Modality")["n_series"].max().sort_values(ascending=False).head(4)
+    heads = list(dict.fromkeys(rows["head"]))
+    figure, panels = new_figure(0.9 + 0.36 * len(heads), 1, len(largest), sharey=True)
+    y = np.arange(len(heads))
+    for axes, (modality, n_series) in zip(panels, largest.items(), strict=True):
+        answered = rows[rows["Modality"] == modality].set_index("head")["n_answered"].reindex(heads) / n_series
+        axes.barh(y, 1, height=0.62, color=FAINT)
+        axes.barh(y, answered, height=0.62, color=BLUE)
+        for place, value in enumerate(answered):
+            inside = value > 0.8
+            axes.annotate(
+                f"{value:.0%}", (value, place), xytext=(-4 if inside else 4, 0), textcoords="offset points", va="center",
+                ha="right" if inside else "left", fontsize=8, color="white" if inside else "#20262c",
+            )  # fmt: skip
+        axes.set_title(f"{modality}, {n_series:,} series")
+        axes.set_xlim(0, 1)
+        axes.grid(visible=False)
+        axes.set_xlabel("answered (grey: unknown)")
+    panels[0].set_yticks(y, heads)
+    panels[0].set_ylim(len(heads) - 0.5, -0.5)
+    return figure
