@@ -186,6 +186,7 @@ class ControlRecipe(FinetuneRecipe):
     """How the segmenter is trained whose encoder is the positive control."""
 
     control_steps: PositiveInt = Field(description="steps of the segmenter that gives the positive control's encoder")
+    control_learning_rate: PositiveFloat = Field(description="peak learning rate of that segmenter")
 
 
 class Finetune(ControlRecipe):

@@ -1,0 +1,91 @@
+"""`radnet3d liver`: import liver cases, propose liver slices, segment a series."""
+
+import logging
+import math
+from pathlib import Path
+from typing import cast
+
+import click
+
+from radnet3d import __version__
+from radnet3d.atomic import resumable_directory
+from radnet3d.liver.frame import read_scan, write_mask
+from radnet3d.liver.importing import Layout, import_cases
+from radnet3d.params import Proposal, parse_section
+from radnet3d.tables import PROPOSALS, write_table
+
+logger = logging.getLogger(__name__)
+
+
+@click.group("liver")
+def commands() -> None:
+    """Import liver cases, propose liver slices, segment a series."""
+
+
+@commands.command("import")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("out_dir", type=click.Path(path_type=Path))
+@click.option(
+    "--layout",
+    type=click.Choice(["lits", "chaos"]),
+    default="lits",
+    show_default=True,
+    help="lits: volume-N.nii and segmentation-N.nii; chaos: a folder of slices beside a folder of PNG masks",
+)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="cases worked on at once")
+def import_folder(folder: Path, out_dir: Path, layout: str, threads: int) -> None:
+    """Check every case below DIR and write it to OUT_DIR in one frame, at its own spacing, with cases.parquet.
+
+    Arrays run z up to the head, y to the back, x to the left; volumes are int16 HU, segmentations 0, 1 liver, 2 tumour.
+    """
+    logger.info("radnet3d %s liver import %s %s --layout %s", __version__, folder, out_dir, layout)
+    with resumable_directory(out_dir) as partial:
+        n_cases = import_cases(folder, partial, layout=cast(Layout, layout), n_processes=threads)
+    logger.info("%d cases read and kept", n_cases)
+
+
+@commands.command("propose")
+@click.argument("cases_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("out_path", metavar="OUT.csv", type=click.Path(path_type=Path))
+@click.option(
+    "--checkpoint", "checkpoint_path", required=True, type=click.Path(path_type=Path), help="of `pretrain train`"
+)
+@click.option("--settings", required=True, help="JSON of params section proposal")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="threads that compute")
+def propose(cases_dir: Path, out_path: Path, checkpoint_path: Path, settings: str, threads: int) -> None:
+    """Propose the liver slices of every case in CASES_DIR (of `liver import`), beside how well that went."""
+    logger.info("radnet3d %s liver propose %s", __version__, cases_dir)
+    from radnet3d.models.checkpoint import load_checkpoint
+    from radnet3d.training.loop import choose_device
+    from radnet3d.training.proposing import propose_cases
+
+    checkpoint = load_checkpoint(checkpoint_path, kinds=["pretrain"])
+    rows = propose_cases(cases_dir, checkpoint, parse_section(Proposal, settings), device=choose_device(threads))
+    write_table(rows, out_path, PROPOSALS)
+    said = (len(rows), rows["recall"].mean(), int((rows["recall"] < 1).sum()), rows["n_extra_slices"].mean())
+    logger.info("%d cases, mean recall %.3f, %d not whole, %.1f slices too many on average", *said)
+
+
+@commands.command("segment")
+@click.argument("scan_path", metavar="INPUT", type=click.Path(path_type=Path, exists=True))
+@click.argument("out_path", metavar="OUT.nii.gz", type=click.Path(path_type=Path))
+@click.option(
+    "--checkpoint", "checkpoint_path", required=True, type=click.Path(path_type=Path), help="of `finetune train`"
+)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="threads that compute")
+def segment(scan_path: Path, out_path: Path, checkpoint_path: Path, threads: int) -> None:
+    """Write the liver (1, elsewhere 0) of a CT on the grid of INPUT: a folder of one DICOM series, or a NIfTI file.
+
+    Nothing but the checkpoint is needed: it carries the network that finds the slices and the one that segments.
+    """
+    logger.info("radnet3d %s liver segment %s", __version__, scan_path)
+    from radnet3d.models.checkpoint import load_checkpoint
+    from radnet3d.training.loop import choose_device
+    from radnet3d.training.segmenting import segment_liver
+
+    checkpoint = load_checkpoint(checkpoint_path, kinds=["finetune"])
+    scan = read_scan(scan_path)
+    mask = segment_liver(scan.volume_hu_zyx, scan.spacing_zyx_mm[0], checkpoint, device=choose_device(threads))
+    write_mask(mask, scan, out_path)
+    liver_ml = float(mask.sum()) * math.prod(scan.spacing_zyx_mm) / 1000
+    logger.info("%d of %d slices hold liver, %.1f ml", mask.any(axis=(1, 2)).sum(), len(mask), liver_ml)
