@@ -90,6 +90,10 @@ class _UpToPixels:
         return self.tag in PIXEL_DATA
 
 
+SNAKEMAKE_NOTE = ".snakemake_timestamp"
+"""What Snakemake leaves in a folder it made; no data, so not worth a row among the excluded."""
+
+
 def find_files(root: Path) -> list[Path]:
     """Return everything below `root` that is not a folder, sorted by path; links are followed, each folder once.
 
@@ -108,7 +112,7 @@ def find_files(root: Path) -> list[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         below.sort()
-        found += [Path(folder, name) for name in names]
+        found += [Path(folder, name) for name in names if name != SNAKEMAKE_NOTE]
     return sorted(found)
 
 

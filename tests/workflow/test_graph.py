@@ -1,0 +1,102 @@
+"""The whole graph on tiny parameters: it ends, it is finished, and a change reruns what it concerns and nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support.tiny_run import make_folder, planned, run, snakemake
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all results; tests that change it put it back."""
+    folder = make_folder(tmp_path_factory.mktemp("graph") / "project")
+    snakemake(folder)
+    return folder
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, (old, text.count(old))
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def params(finished: Path):
+    """Return the parameter file, put back after the test."""
+    path = finished / "params.yaml"
+    before = path.read_text()
+    yield path
+    path.write_text(before)
+
+
+def test_run_ends_in_pages_tables_and_metrics(finished: Path) -> None:
+    page = (finished / "reports/index.html").read_text()
+    assert "synthetic" in page.lower()
+    assert (finished / "reports/workflow.html").stat().st_size > 10_000
+    metrics = json.loads((finished / "results/transfer/metrics.json").read_text())
+    assert metrics
+    assert len((finished / "results/transfer/runs.csv").read_text().splitlines()) == 1 + 2 * 2
+
+
+def test_every_job_left_a_log_that_names_command_and_version(finished: Path) -> None:
+    logs = [path for path in (finished / "results/logs").rglob("*.log") if path.name != "workflow_report.log"]
+    assert len(logs) > 30
+    assert [str(path) for path in logs if "radnet3d 0." not in path.read_text()] == []
+
+
+def test_second_run_has_nothing_to_do(finished: Path) -> None:
+    assert "Nothing to be done" in snakemake(finished)
+
+
+def test_comparison_parameter_reruns_the_comparison_only(finished: Path, params: Path) -> None:
+    replaced(params, "n_bootstrap: 100", "n_bootstrap: 101")
+    jobs = planned(finished)
+    assert {"compare_inits", "score_heads", "build_report"} <= jobs.keys()
+    assert not {"pretrain_encoder", "tune_liver", "finetune_liver", "resample_volumes", "plan_archive"} & jobs.keys()
+
+
+def test_larger_grid_leaves_the_runs_there_are(finished: Path, params: Path) -> None:
+    replaced(params, "init_seeds: [0]", "init_seeds: [0, 1]")
+    jobs = planned(finished)
+    assert jobs["finetune_liver"] == 4
+    assert not {"pretrain_encoder", "train_control", "tune_liver", "propose_liver_slices"} & jobs.keys()
+
+
+def test_changed_function_reruns_its_command_and_better_words_nothing(finished: Path) -> None:
+    link = finished / "workflow"
+    source = link.resolve()
+    link.unlink()
+    shutil.copytree(source, link, ignore=shutil.ignore_patterns("__pycache__"))
+    try:
+        module = link / "lib/radnet3d/evaluation/comparison.py"
+        module.write_text(module.read_text() + "\n# A comment.\n")
+        assert planned(finished) == {"build_report": 1, "all": 1}  # it lists notes, which are comments
+        replaced(module, "FAILURE_DICE = 0.5", "FAILURE_DICE = 0.4")
+        jobs = planned(finished)
+        assert {"collect_runs", "compare_inits", "build_report"} <= jobs.keys()
+        assert not {"finetune_liver", "pretrain_encoder", "label_series"} & jobs.keys()
+    finally:
+        shutil.rmtree(link)
+        link.symlink_to(source)
+
+
+def test_fetched_files_may_go_once_results_are_there(finished: Path) -> None:
+    raw, away = finished / "results/raw", finished / "away"
+    raw.rename(away)
+    try:
+        assert planned(finished) == {}
+    finally:
+        away.rename(raw)
+
+
+def test_wrong_key_stops_with_its_name(finished: Path, params: Path) -> None:
+    replaced(params, "weight_decay: 0.0001\n  loss_weights", "wait_decay: 0.0001\n  loss_weights")
+    done = run(finished, "snakemake", "--dry-run")
+    assert done.returncode == 1
+    assert "params.yaml: pretrain.weight_decay: is missing; pretrain.wait_decay: is not a known key" in done.stdout
+    assert "Traceback" not in done.stdout

@@ -1,0 +1,194 @@
+"""Liver segmentation: proposals, the learning rate of each initialisation, and the runs themselves."""
+
+TARGETS["finetune"] = [
+    "results/liver/proposals.csv",
+    *(f"{run_dir}/metrics.json" for run_dir in RUN_DIRS),
+]
+
+
+rule propose_liver_slices:
+    """Propose the slices that hold the liver, by a window that slides along the body."""
+    input:
+        cases="results/liver/cases",
+        checkpoint=CHECKPOINTS["pretrained"],
+    output:
+        proposals="results/liver/proposals.csv",
+    log:
+        "results/logs/propose_liver_slices.log",
+    benchmark:
+        "results/benchmarks/propose_liver_slices.tsv"
+    priority: 80
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=2500,
+    params:
+        settings=section("proposal"),
+        code=code_digest("liver propose"),
+    shell:
+        """
+        python workflow/lib liver propose {input.cases:q} {output.proposals:q} \
+            --checkpoint {input.checkpoint:q} \
+            --settings {params.settings:q} 2>{log:q}
+        """
+
+
+rule write_tuning_run:
+    """Write down all that one tuning run needs; it is scored on validation cases."""
+    output:
+        run="results/finetune/tuning/init-{init}_lr-{learning_rate}/run.json",
+    log:
+        "results/logs/write_tuning_run/init-{init}_lr-{learning_rate}.log",
+    benchmark:
+        "results/benchmarks/write_tuning_run/init-{init}_lr-{learning_rate}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        settings=run_settings("finetune"),
+        factors=lambda wildcards: json.dumps(
+            {
+                "init": wildcards.init,
+                "learning_rate": float(wildcards.learning_rate),
+                **PARAMS.finetune.tune.model_dump(),
+                "evaluate_on": "validation",
+            }
+        ),
+        inputs=lambda wildcards: json.dumps(finetune_inputs(wildcards.init)),
+        code=code_digest("runs write"),
+    shell:
+        """
+        python workflow/lib runs write {output.run:q} \
+            --kind finetune \
+            --settings {params.settings:q} \
+            --factors {params.factors:q} \
+            --inputs {params.inputs:q} 2>{log:q}
+        """
+
+
+rule tune_liver:
+    """Fine-tune at one learning rate of the grid."""
+    input:
+        unpack(lambda wildcards: finetune_files(wildcards.init)),
+        run="results/finetune/tuning/init-{init}_lr-{learning_rate}/run.json",
+    output:
+        checkpoint="results/finetune/tuning/init-{init}_lr-{learning_rate}/checkpoint.pt",
+        history="results/finetune/tuning/init-{init}_lr-{learning_rate}/history.csv",
+        cases="results/finetune/tuning/init-{init}_lr-{learning_rate}/cases.csv",
+        metrics="results/finetune/tuning/init-{init}_lr-{learning_rate}/metrics.json",
+        environment="results/finetune/tuning/init-{init}_lr-{learning_rate}/environment.json",
+    log:
+        "results/logs/tune_liver/init-{init}_lr-{learning_rate}.log",
+    benchmark:
+        "results/benchmarks/tune_liver/init-{init}_lr-{learning_rate}.tsv"
+    priority: 70
+    conda:
+        "../../envs/train.yaml"
+    threads: PARAMS.finetune.n_threads
+    resources:
+        mem_mb=2500,
+    params:
+        out_dir=subpath(output.checkpoint, parent=True),
+        code=code_digest("finetune train"),
+    shell:
+        """
+        python workflow/lib finetune train {input.run:q} {params.out_dir:q} 2>{log:q}
+        """
+
+
+rule choose_rate:
+    """Choose the learning rate of one initialisation by its Dice on validation cases."""
+    input:
+        metrics=[
+            f"results/finetune/tuning/init-{{init}}_lr-{rate:g}/metrics.json"
+            for rate in PARAMS.finetune.learning_rates
+        ],
+    output:
+        rate="results/finetune/rates/{init}.json",
+    log:
+        "results/logs/choose_rate/{init}.log",
+    benchmark:
+        "results/benchmarks/choose_rate/{init}.tsv"
+    priority: 70
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        code=code_digest("finetune choose-rate"),
+    shell:
+        """
+        python workflow/lib finetune choose-rate {input.metrics:q} {output.rate:q} 2>{log:q}
+        """
+
+
+rule write_finetune_run:
+    """Write down all that one fine-tuning run needs, the chosen learning rate included."""
+    input:
+        rate="results/finetune/rates/{init}.json",
+    output:
+        run="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/run.json",
+    log:
+        "results/logs/write_finetune_run/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.log",
+    benchmark:
+        "results/benchmarks/write_finetune_run/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        settings=run_settings("finetune"),
+        factors=lambda wildcards: json.dumps(
+            {
+                "init": wildcards.init,
+                "n_train": int(wildcards.n_train),
+                "subset_seed": int(wildcards.subset_seed),
+                "init_seed": int(wildcards.init_seed),
+                "evaluate_on": "test",
+            }
+        ),
+        inputs=lambda wildcards, input: json.dumps({**finetune_inputs(wildcards.init), "rate": input.rate}),
+        code=code_digest("runs write"),
+    shell:
+        """
+        python workflow/lib runs write {output.run:q} \
+            --kind finetune \
+            --settings {params.settings:q} \
+            --factors {params.factors:q} \
+            --inputs {params.inputs:q} 2>{log:q}
+        """
+
+
+rule finetune_liver:
+    """Fine-tune the liver segmenter from one initialisation, on one training set."""
+    input:
+        unpack(lambda wildcards: finetune_files(wildcards.init)),
+        run="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/run.json",
+    output:
+        checkpoint="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/checkpoint.pt",
+        history="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/history.csv",
+        cases="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/cases.csv",
+        metrics="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/metrics.json",
+        environment="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/environment.json",
+    log:
+        "results/logs/finetune_liver/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.log",
+    benchmark:
+        "results/benchmarks/finetune_liver/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.tsv"
+    priority: 60
+    conda:
+        "../../envs/train.yaml"
+    threads: PARAMS.finetune.n_threads
+    resources:
+        mem_mb=2500,
+    params:
+        out_dir=subpath(output.checkpoint, parent=True),
+        code=code_digest("finetune train"),
+    shell:
+        """
+        python workflow/lib finetune train {input.run:q} {params.out_dir:q} 2>{log:q}
+        """
