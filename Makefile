@@ -13,7 +13,7 @@ run: $(READY)
 	$(IN_VENV) snakemake --cores all
 
 test: $(READY)
-	$(IN_VENV) python -m pytest -n 2
+	$(IN_VENV) python -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	$(IN_VENV) workflow/check

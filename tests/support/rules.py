@@ -26,6 +26,11 @@ class Rule:
         return re.findall(r'code_digest\("([^"]+)"\)', self.text)
 
     @property
+    def environment(self) -> str:
+        """Return the name of its conda environment."""
+        return re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', self.text)[0]
+
+    @property
     def shell_commands(self) -> list[str]:
         """Return the commands its shell calls."""
         return re.findall(r"python workflow/lib ([\w-]+ [\w-]+)", self.text)

@@ -37,6 +37,9 @@ def second_command():
 }
 
 
+CACHES = ("statement_uses", "module_names", "bindings", "always", "statement_text", "module_tree")
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "radnet3d"
@@ -48,7 +51,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def digest(command: str = "phase make-it") -> str:
-    for name in ("statement_uses", "module_names", "binding", "always", "statement_text", "module_tree"):
+    for name in CACHES:
         getattr(provenance, name).cache_clear()
     return provenance.code_digest(command)
 
@@ -56,7 +59,7 @@ def digest(command: str = "phase make-it") -> str:
 @pytest.fixture(autouse=True)
 def clean_caches():
     yield
-    for name in ("statement_uses", "module_names", "binding", "always", "statement_text", "module_tree"):
+    for name in CACHES:
         getattr(provenance, name).cache_clear()
 
 

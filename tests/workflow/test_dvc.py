@@ -44,18 +44,6 @@ def test_repository_is_clean_but_for_the_record(recorded: Path) -> None:
     assert listed == ["dvc.lock", "results/transfer/metrics.json"]
 
 
-def test_changed_comparison_redoes_two_stages(recorded: Path) -> None:
-    params = recorded / "params.yaml"
-    before = params.read_text()
-    params.write_text(before.replace("margin_dice: 0.02", "margin_dice: 0.03"))
-    try:
-        said = dvc(recorded, "repro", "--single-item", "transfer")
-        assert "compare_inits" in said
-        assert "finetune_liver" not in said
-    finally:
-        params.write_text(before)
-
-
 def test_results_of_other_parameters_are_not_recorded(recorded: Path) -> None:
     record = recorded / "results/pretrain/dicom/run.json"
     before = record.read_text()
@@ -79,6 +67,19 @@ def test_recorded_results_are_restored_elsewhere(recorded: Path, tmp_path: Path)
     assert (folder / "reports/index.html").read_bytes() == (recorded / "reports/index.html").read_bytes()
     assert not (folder / "results/raw/dicom").exists()
     assert planned(folder) == {}
+
+
+def test_changed_comparison_redoes_its_stage(recorded: Path) -> None:
+    """Last of those that use `recorded`: its record is another one afterwards."""
+    params = recorded / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("margin_dice: 0.02", "margin_dice: 0.03"))
+    try:
+        said = dvc(recorded, "repro", "--single-item", "transfer")
+        assert "compare_inits" in said
+        assert "finetune_liver" not in said
+    finally:
+        params.write_text(before)
 
 
 def test_clone_is_reproduced_stage_by_stage(tmp_path: Path) -> None:

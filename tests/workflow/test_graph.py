@@ -1,22 +1,45 @@
-"""The whole graph on tiny parameters: it ends, it is finished, and a change reruns what it concerns and nothing else."""
+"""The whole graph on tiny parameters: a killed run is finished by the next; a change reruns what it concerns, no more."""
 
 import json
+import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from support.tiny_run import make_folder, planned, run, snakemake
+from support.tiny_run import environment, make_folder, planned, run, snakemake
 
 pytestmark = pytest.mark.slow
 
 
+MOMENTS_S = [random.Random(20261122).uniform(8, 40) for _ in range(2)]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all results; tests that change it put it back."""
+    """A folder with all results, of a run killed twice on the way; tests that change it put it back."""
     folder = make_folder(tmp_path_factory.mktemp("graph") / "project")
+    for moment_s in MOMENTS_S:
+        start_and_kill(folder, moment_s)
     snakemake(folder)
     return folder
+
+
+def start_and_kill(folder: Path, moment_s: float) -> None:
+    """Start a run in `folder` and kill it and all its jobs after `moment_s` seconds."""
+    command = [str(Path(sys.executable).parent / "snakemake"), "--cores", "2"]
+    with (folder / "killed.log").open("w") as log:
+        running = subprocess.Popen(
+            command, cwd=folder, env=environment(), start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+        )
+        time.sleep(moment_s)
+        os.killpg(running.pid, signal.SIGKILL)
+        assert running.wait() == -signal.SIGKILL, (folder / "killed.log").read_text()[-6000:]
 
 
 def replaced(path: Path, old: str, new: str) -> None:

@@ -95,18 +95,33 @@ def module_names(module: str) -> dict[str, str]:
     }
 
 
-@cache
 def binding(module: str, name: str) -> frozenset[tuple[str, int]]:
     """Return the statements that bind a top-level name of a module, followed through imports."""
     places: set[tuple[str, int]] = set()
-    for number, node in enumerate(module_tree(module).body):
+    for number in bindings(module).get(name, ()):
+        node = module_tree(module).body[number]
         if isinstance(node, ast.Import | ast.ImportFrom):
             for alias in node.names:
-                if name == (alias.asname or alias.name.split(".")[0]):
+                if name == bound_name(alias):
                     places |= imported(node, alias)
-        elif name in bound_names(node):
+        else:
             places.add((module, number))
     return frozenset(places) | (always(module) if places else frozenset())
+
+
+@cache
+def bindings(module: str) -> dict[str, tuple[int, ...]]:
+    """Return the numbers of the top-level statements that bind each name of a module."""
+    numbers: dict[str, tuple[int, ...]] = {}
+    for number, node in enumerate(module_tree(module).body):
+        for name in bound_names(node):
+            numbers[name] = (*numbers.get(name, ()), number)
+    return numbers
+
+
+def bound_name(alias: ast.alias) -> str:
+    """Return the name that one imported name is bound to: its other name, or the first part of its own."""
+    return alias.asname or alias.name.split(".")[0]
 
 
 def imported(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> frozenset[tuple[str, int]]:
@@ -136,9 +151,11 @@ def always(module: str) -> frozenset[tuple[str, int]]:
 
 
 def bound_names(node: ast.stmt) -> set[str]:
-    """Return the names that a top-level statement other than an import binds."""
+    """Return the names that a top-level statement binds."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {bound_name(alias) for alias in node.names}
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
 
 

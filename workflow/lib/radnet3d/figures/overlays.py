@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from radnet3d.figures.style import ARMS, new_figure, styled
 
 TRUTH_COLOUR, PREDICTED_COLOUR = "white", "#ff7a2f"  # bright on grey tissue; the column says which arm
+BODY_HU = -300  # between lung and fat
 PLACES = ("best", "median", "worst")
 
 
@@ -29,28 +30,33 @@ class Overlay(NamedTuple):
 
 @styled
 def draw(overlays: list[Overlay], ct_window_hu: tuple[float, float]) -> Figure:
-    """Return a row a case and two columns an arm: the axial and the coronal slice with most true liver.
+    """Return a column an arm and two rows a case: the axial and the coronal slice with most true liver.
 
     White: the truth. Orange: the prediction. As radiologists look at it: the patient's left is on the right.
     """
     inits = list(dict.fromkeys(overlay.init for overlay in overlays))
     places = list(dict.fromkeys(overlay.place for overlay in overlays))
-    figure, all_axes = new_figure(2.25 * len(places) + 0.3, len(places), 2 * len(inits))
+    figure, all_axes = new_figure(3.5 * len(places) + 0.3, 2 * len(places), len(inits))
     for overlay in overlays:
-        first = 2 * (places.index(overlay.place) * len(inits) + inits.index(overlay.init))
-        draw_case(all_axes[first], all_axes[first + 1], overlay, ct_window_hu)
-        if overlay.init == inits[0]:
-            all_axes[first].set_ylabel(f"{overlay.place}\n{overlay.case_id}", fontsize=9, weight="bold")
+        column, row = inits.index(overlay.init), 2 * places.index(overlay.place)
+        axial, coronal = (all_axes[(row + below) * len(inits) + column] for below in (0, 1))
+        draw_case(axial, coronal, overlay, ct_window_hu)
+        if column == 0:
+            axial.set_ylabel(f"{overlay.place}: case {overlay.case_id}", fontsize=9, weight="bold")
     return figure
 
 
 def draw_case(axial: Axes, coronal: Axes, overlay: Overlay, ct_window_hu: tuple[float, float]) -> None:
-    """Draw the two slices of one case and arm."""
+    """Draw the two slices of one case and arm, cut to the body."""
     look = ARMS[overlay.init]
     z = int(overlay.truth.sum(axis=(1, 2)).argmax())
     y = int(overlay.truth.sum(axis=(0, 2)).argmax())
     dz, dy, dx = overlay.spacing_zyx_mm
-    slices = ((axial, np.s_[z], dy / dx, "upper"), (coronal, np.s_[:, y], dz / dx, "lower"))
+    rows, columns = (extent(overlay.volume_hu.max(axis=axes) > BODY_HU) for axes in ((0, 2), (0, 1)))
+    slices = (
+        (axial, (z, rows, columns), dy / dx, "upper"),
+        (coronal, (slice(None), y, columns), dz / dx, "lower"),
+    )
     for axes, where, aspect, origin in slices:
         axes.imshow(overlay.volume_hu[where], vmin=ct_window_hu[0], vmax=ct_window_hu[1], aspect=aspect, origin=origin)  # type: ignore[arg-type]
         for mask, colour, width in ((overlay.truth, TRUTH_COLOUR, 1.6), (overlay.predicted, PREDICTED_COLOUR, 1.4)):
@@ -60,8 +66,13 @@ def draw_case(axial: Axes, coronal: Axes, overlay: Overlay, ct_window_hu: tuple[
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
-    axial.set_title(look.name, color=look.colour, fontsize=9)
-    coronal.set_title(f"Dice {overlay.dice:.2f}", fontsize=9, weight="normal")
+    axial.set_title(f"{look.name}: Dice {overlay.dice:.2f}", color=look.colour, fontsize=9)
+
+
+def extent(is_body: NDArray[np.bool_]) -> slice:
+    """Return the range from the first to the last true value; everything if there is none."""
+    places = np.flatnonzero(is_body)
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(None)
 
 
 def choose(run_cases: pd.DataFrame) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Fine-tuning of the liver segmenter: one recipe, in which the first weights are all that differs between arms."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,8 @@ def finetune(run: FinetuneRun) -> Finetuned:
         proposer=proposer,
     )
     metrics = metrics_of(cases, factors, steps=recipe.steps, seconds=time.perf_counter() - started)
+    if transfer:
+        metrics["transfer"] = asdict(transfer)
     return Finetuned(checkpoint, history, cases, metrics, transfer)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from radnet3d.archive.phantom.canvas import Grid
 from radnet3d.archive.phantom.protocols import PROTOCOLS, Series
 
-MAX_VOXELS = 330_000
+MAX_VOXELS = 250_000
 """Voxels of one series, about: the archive must be small enough to make on every run."""
 
 # step of slice, row and column index in LPS for a patient on the back; slices run up, back and left
