@@ -3,14 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 from click.testing import CliRunner, Result
 
 from radnet3d.cli import radnet3d
-from radnet3d.errors import ArchiveError
+from radnet3d.errors import ArchiveError, LiverCaseError, OutputError
 from radnet3d.params import Params, load_params
-from radnet3d.tables import PLAN, TRUTH, read_table
+from radnet3d.tables import LIVER_CASES, PLAN, TRUTH, read_table
 
 
 @pytest.fixture
@@ -80,3 +82,32 @@ def test_fetch_liver(params: Params, tmp_path: Path) -> None:
     content["source"], content["lits"] = "lits", {"dir": str(tmp_path / "absent")}
     result = run("fetch-liver", str(tmp_path / "out"), "--settings", json.dumps(content))
     assert isinstance(result.exception, ArchiveError) and "absent" in str(result.exception)
+
+
+def test_spacings_of_a_lits_folder_reach_the_importer(params: Params, tmp_path: Path) -> None:
+    lits, raw = tmp_path / "lits", tmp_path / "raw"
+    (lits / "batch").mkdir(parents=True)
+    volume = np.full((6, 8, 10), -1000, np.int16)
+    volume[:, 2:6, 2:8] = 100
+    for kind, array in (("volume", volume), ("segmentation", (volume > 0).astype(np.uint8))):
+        image = sitk.GetImageFromArray(array)
+        image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))  # what ITK makes of an identity affine
+        sitk.WriteImage(image, str(lits / "batch" / f"{kind}-28.nii"))
+    settings = json.dumps(params.liver.model_dump(mode="json") | {"source": "lits", "lits": {"dir": str(lits)}})
+    importing = ["liver", "import", str(raw), str(tmp_path / "cases")]
+    for place in (lits / "batch", lits):
+        assert run("fetch-liver", str(raw), "--settings", settings).exit_code == 0
+        refused = CliRunner().invoke(radnet3d, importing)
+        assert isinstance(refused.exception, LiverCaseError)
+        assert f"write it into {lits / 'batch' / 'spacings.csv'} " in str(refused.exception)
+        (place / "spacings.csv").write_text("case_id,z_mm,y_mm,x_mm\n28,2.5,0.9,0.8\n")
+        if place == lits:  # beside a volume it is found at once, above it once linked
+            assert run("fetch-liver", str(raw), "--settings", settings).exit_code == 0
+        done = CliRunner().invoke(radnet3d, importing)
+        assert done.exit_code == 0, done.output
+        assert read_table(tmp_path / "cases/cases.parquet", LIVER_CASES)["spacing_zyx_mm"].tolist() == ["2.5,0.9,0.8"]
+        if place != lits:
+            (place / "spacings.csv").unlink()
+    refused = run("fetch-liver", str(lits / "batch"), "--settings", settings)  # onto the user's own files
+    assert isinstance(refused.exception, OutputError)
+    assert not any(path.is_symlink() for path in lits.rglob("*"))

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from radnet3d import tables
+from radnet3d.archive.phantom.headers import COLLECTION_ID
 from radnet3d.cli.labels import commands
 from radnet3d.errors import RadnetError
 
@@ -79,6 +80,14 @@ def test_evaluate_targets_and_census(tmp_path: Path, labels_path: Path) -> None:
     assert counts["n_series"].sum() == 3 * len(tables.HEADS)
 
 
+def test_evaluate_without_truth(tmp_path: Path, labels_path: Path) -> None:
+    tables.write_table(tables.empty_table(tables.TRUTH), tmp_path / "truth.parquet", tables.TRUTH)
+    result = run("evaluate", tmp_path / "truth.parquet", labels_path, tmp_path / "accuracy.csv")
+    assert result.exit_code == 0, result.exception
+    assert tables.read_table(tmp_path / "accuracy.csv", tables.LABEL_SCORES).empty
+    assert tables.read_table(tmp_path / "accuracy_confusion.csv", tables.LABEL_CONFUSION).empty
+
+
 def test_from_dicom_agrees_with_what_is_known_of_real_series(tmp_path: Path, real_data: Path) -> None:
     folder = real_data / "real"
     assert run("from-dicom", folder, tmp_path / "labels.parquet").exit_code == 0
@@ -109,6 +118,32 @@ def test_from_series_equals_from_dicom(tmp_path: Path, real_data: Path) -> None:
     assert set(a["sequence"]) == {"T1"}
     assert set(a["plane"]) == {"sagittal"}
     assert (a["n_slices"] > 0).all()
+
+
+def test_from_dicom_says_what_it_left_out(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.dcm").write_text("no DICOM", encoding="utf-8")
+    result = run("from-dicom", tmp_path / "in", tmp_path / "labels.parquet")
+    assert result.exit_code == 0, result.exception
+    excluded = tables.read_table(tmp_path / "labels_excluded.csv", tables.EXCLUDED)
+    assert excluded[["path", "reason"]].to_numpy().tolist() == [["notes.dcm", "not_dicom"]]
+
+
+def test_plan_of_the_phantom_leaves_its_subjects_human(tmp_path: Path) -> None:
+    text = {**dict.fromkeys(tables.HEADER_TEXT, ""), "Modality": "CT", "PatientSex": "F", "geometry": "regular"}
+    others = {name: 0 for name in tables.SERIES.columns if name not in (*text, "orientation_plane")}
+    series = [{**text, **others, "orientation_plane": "axial", "SeriesInstanceUID": uid} for uid in ("2", "1")]
+    plan = {**dict.fromkeys(tables.PLAN.columns, "0"), "SeriesInstanceUID": "1", "shard": "000",
+            "collection_id": COLLECTION_ID}  # fmt: skip
+    tables.write_table(tables.rows_table([plan], tables.PLAN), tmp_path / "plan.parquet", tables.PLAN)
+    for rows in (series, []):
+        tables.write_table(tables.rows_table(rows, tables.SERIES), tmp_path / "series.parquet", tables.SERIES)
+        arguments = (tmp_path / "series.parquet", tmp_path / "labels.parquet", "--plan", tmp_path / "plan.parquet")
+        result = run("from-series", *arguments)
+        assert result.exit_code == 0, result.exception
+        labels = tables.read_table(tmp_path / "labels.parquet", tables.LABELS)
+        assert labels["collection_id"].tolist() == ["", COLLECTION_ID][: len(rows)]
+        assert labels["subject"].tolist() == ["human", "human"][: len(rows)]
 
 
 @pytest.mark.slow

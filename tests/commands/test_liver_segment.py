@@ -49,6 +49,7 @@ def test_a_nifti_in_any_orientation_gets_its_mask_on_its_own_grid(trained, tmp_p
     cases = read_table(trained / "liver" / "cases" / "cases.parquet", LIVER_CASES)
     volume = np.load(trained / "liver" / "cases" / cases["volume_path"][0])
     truth = np.load(trained / "liver" / "cases" / cases["segmentation_path"][0])
+    volume[0, 0, 0] = -1000  # air, as in every CT
     image = sitk.GetImageFromArray(volume)
     image.SetSpacing((3.0, 3.0, 5.0))
     image.SetOrigin((-12.5, 7.0, 900.0))
@@ -93,7 +94,9 @@ def test_wrong_checkpoints_inputs_and_outputs_are_named(trained, tmp_path):
     )
     assert isinstance(done.exception, CheckpointError) and "kind 'pretrain', wanted finetune" in str(done.exception)
     done = invoke(liver.commands, "segment", scan, tmp_path / "o.png", "--checkpoint", good)
-    assert isinstance(done.exception, ScanError)
+    assert isinstance(done.exception, ScanError) and "ends in .nii" in str(done.exception)
+    done = invoke(liver.commands, "segment", scan, tmp_path / "o.png", "--checkpoint", tmp_path / "none.pt")
+    assert "ends in .nii" in str(done.exception)  # before anything is loaded
     (tmp_path / "text.nii").write_text("no image")
     done = invoke(liver.commands, "segment", tmp_path / "text.nii", tmp_path / "o.nii.gz", "--checkpoint", good)
     assert isinstance(done.exception, ScanError) and "text.nii" in str(done.exception)
@@ -105,7 +108,9 @@ def test_wrong_checkpoints_inputs_and_outputs_are_named(trained, tmp_path):
 
 def test_a_tiny_scan_is_no_reason_to_fail(trained, tmp_path):
     scan = tmp_path / "scan.nii.gz"
-    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 5, 6), np.int16)), str(scan))
+    image = sitk.GetImageFromArray(np.full((2, 5, 6), -1000, np.int16))
+    image.SetSpacing((3.0, 3.0, 5.0))
+    sitk.WriteImage(image, str(scan))
     out = tmp_path / "o.nii.gz"
     done = invoke(liver.commands, "segment", scan, out, "--checkpoint", trained / "run" / "checkpoint.pt")
     assert done.exit_code == 0, done.output

@@ -5,8 +5,9 @@ import pytest
 from click.testing import CliRunner
 
 from radnet3d.cli.pretrain import commands
-from radnet3d.errors import ParamsError, TableError
+from radnet3d.errors import OutputError, ParamsError, TableError
 from radnet3d.tables import HEAD_SCORES, HISTORY, PATIENT_SPLIT, PREDICTIONS, read_table
+from radnet3d.training.output import STATE, training_directory
 from support.tiny_training import SETTINGS, write_cases, write_run, write_series
 
 
@@ -111,3 +112,39 @@ def test_predictions_are_the_checkpoint_s_own(tmp_path):
     pd.testing.assert_frame_equal(
         rows.loc[held_out.index, columns], held_out[columns], rtol=1e-3, atol=1e-4, check_dtype=False
     )
+
+
+def test_a_killed_training_goes_on_only_with_the_same_inputs(tmp_path):
+    inputs = write_series(tmp_path)
+    out = tmp_path / "out"
+    record = write_run(out / "run.json", "pretrain", {"encoder": "dicom"}, inputs)
+
+    def found_state():
+        with pytest.raises(KeyboardInterrupt), training_directory(record, out, n_threads=1) as folder:
+            found = (folder / STATE).exists()
+            (folder / STATE).touch()
+            raise KeyboardInterrupt
+        return found
+
+    assert [found_state(), found_state()] == [False, True]
+    table = pd.read_csv(inputs["split"])
+    table.iloc[::-1].to_csv(inputs["split"], index=False)  # a table changes
+    assert [found_state(), found_state()] == [False, True]
+    next(tmp_path.rglob("*.npy")).write_bytes(b"another array")
+    assert [found_state(), found_state()] == [False, True]
+
+
+def test_a_folder_that_holds_more_than_a_training_is_kept(tmp_path):
+    out = tmp_path / "out"
+    record = write_run(out / "run.json", "pretrain", {"encoder": "dicom"}, write_series(tmp_path / "in"))
+    for _ in range(2):  # over an earlier training too
+        with training_directory(record, out, n_threads=1) as folder:
+            (folder / "checkpoint.pt").touch()
+        assert {path.name for path in out.iterdir()} == {"run.json", "checkpoint.pt", "environment.json"}
+    (out / "thesis.txt").touch()
+    with pytest.raises(OutputError, match="not made by radnet3d"), training_directory(record, out, n_threads=1):
+        pass
+    (out / "thesis.txt").unlink()
+    record = write_run(out / "run.json", "pretrain", {"encoder": "dicom"}, write_series(out))
+    with pytest.raises(OutputError, match="holds the input"), training_directory(record, out, n_threads=1):
+        pass

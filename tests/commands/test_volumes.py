@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from radnet3d.cli import radnet3d
+from radnet3d.errors import OutputError
 from radnet3d.tables import EXCLUDED, VOLUMES, read_table
 from support.dicom_series import enhanced, image, write_series
 
@@ -123,3 +124,34 @@ def test_real_archive(real_data, tmp_path):
         assert array.std() > 0
     reasons = read_table(tmp_path / "out/excluded.csv", EXCLUDED)["reason"].value_counts()
     assert reasons["multi_volume"] == 7
+
+
+def test_a_folder_with_the_input_in_it_is_no_output(archive, tmp_path):
+    for command in (("volumes", "resample"), ("dicom", "extract")):
+        result = run(*command, archive / "ct", archive)
+        assert isinstance(result.exception, OutputError)
+        assert str(result.exception) == f"{archive}: holds the input {archive / 'ct'}, wanted a folder of its own"
+    assert (archive / "mr").is_file() and len(list((archive / "ct").iterdir())) == 12
+
+
+def test_what_a_run_left_is_replaced_and_its_marker_is_no_data(archive, tmp_path):
+    for _ in range(2):
+        assert run("volumes", "resample", archive, tmp_path / "out", "--shape-zyx", "6,8,10").exit_code == 0
+    assert run("dicom", "extract", tmp_path / "out", tmp_path / "headers").exit_code == 0
+    excluded = read_table(tmp_path / "headers/excluded.csv", EXCLUDED)
+    assert sorted(excluded["path"]) == ["1.1.npy", "1.2.npy", "excluded.csv", "volumes.parquet"]
+
+
+@pytest.mark.parametrize("n_more", [-3, 3])
+def test_frames_that_the_header_does_not_describe_cost_the_series_alone(archive, tmp_path, n_more):
+    frames = np.zeros((8, 16, 16), np.int16)
+    header = enhanced(frames, range(8))
+    header.SeriesInstanceUID = "1.2"
+    header.NumberOfFrames = 8 + n_more
+    header.PixelData = np.zeros((8 + n_more, 16, 16), np.int16).tobytes()
+    header.save_as(archive / "mr", enforce_file_format=True)
+    assert run("volumes", "resample", archive, tmp_path / "out", "--shape-zyx", "6,8,10").exit_code == 0
+    excluded = read_table(tmp_path / "out/excluded.csv", EXCLUDED).set_index("SeriesInstanceUID")
+    assert excluded.loc["1.2", "reason"] == "undecodable_pixels"
+    assert f"{8 + n_more} frames of pixels, its header describes 8" in excluded.loc["1.2", "detail"]
+    assert read_table(tmp_path / "out/volumes.parquet", VOLUMES)["SeriesInstanceUID"].tolist() == ["1.1"]

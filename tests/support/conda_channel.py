@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
 
-from rattler import Platform
+from rattler import Subdir
 
 VERSION = "{}.{}".format(*sys.version_info)
 SITE = f"lib/python{VERSION}/site-packages"
@@ -35,7 +35,7 @@ class Package:
     @property
     def index(self) -> dict[str, object]:
         """Return what the channel's index says of it."""
-        subdir = str(Platform.current())
+        subdir = str(Subdir.current())
         return {
             "name": self.name, "version": self.version, "build": "0", "build_number": 0, "depends": self.depends,
             "subdir": subdir, "license": "see the package", "timestamp": 0,
@@ -44,7 +44,7 @@ class Package:
 
 def build_channel(folder: Path) -> None:
     """Write a channel with this Python and this pip into `folder`."""
-    subdir = folder / str(Platform.current())
+    subdir = folder / str(Subdir.current())
     subdir.mkdir(parents=True)
     (folder / "noarch").mkdir()
     records = dict(write_package(package, subdir) for package in (python_package(), pip_package()))

@@ -82,10 +82,10 @@ def create(file: Path, prefix: Path, root: Path) -> int:
 
 async def link(channels: list[str], specs: list[str], prefix: Path, root: Path) -> None:
     """Solve `specs` against the local channels and link the packages into `prefix`."""
-    from rattler import Channel, Platform, install, solve
+    from rattler import Channel, Subdir, install, solve
 
     sources = [Channel(f"file://{root}/channels/{name}") for name in channels]
     packages = await solve(
-        sources, [spec.replace(" ", "") for spec in specs], platforms=[Platform.current(), Platform("noarch")]
+        sources, [spec.replace(" ", "") for spec in specs], platforms=[Subdir.current(), Subdir("noarch")]
     )
     await install(packages, target_prefix=prefix, cache_dir=root / "cache", show_progress=False)

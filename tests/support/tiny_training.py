@@ -108,7 +108,7 @@ def write_cases(folder: Path, n_cases: int = 12, seed: int = 1) -> dict[str, Any
         rows.append({
             "case_id": str(number), "PatientID": f"L{number:02d}", "volume_path": f"volume-{number}.npy",
             "segmentation_path": f"segmentation-{number}.npy", "shape_zyx": ",".join(map(str, shape)),
-            "spacing_zyx_mm": "5,3,3", "liver_ml": liver.sum() * 0.045, "tumour_ml": 0.0, "image_sha256": "",
+            "spacing_zyx_mm": "5,3,3", "liver_ml": liver.sum() * 0.045, "tumour_ml": 0.0, "image_sha256": f"{number:064x}",
         })  # fmt: skip
         proposals.append({
             "case_id": str(number), "start_slice": 1, "stop_slice": shape[0] - 1, "n_slices": shape[0],

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from radnet3d.errors import RuleError
-from radnet3d.labels.engine import columns_of, fold, is_about_headers, rule_speaks
+from radnet3d.labels.engine import Rows, columns_of, fold, is_about_headers, rule_speaks
 from radnet3d.labels.rules import Group, Rule, load_head, load_heads, words_regex
 from radnet3d.labels.series import READ, idc_index_path, label_series
 from radnet3d.tables import HEADS
@@ -151,6 +152,45 @@ def test_catalogue_rows(position: int, catalogue_labels: list[dict[str, str]]) -
     assert row[head] == value, row[f"{head}_evidence"]
     if value not in ("unknown", "na"):
         assert ": " in row[f"{head}_evidence"]
+
+
+GIVEN = (
+    "NON IONIC", "NONIONIC", "NON-IONIC CONTRAST", "Omnipaque", "OMNIPAQUE 350", "ORAL & IV", "IV+ORAL",
+    "11 ml Omniscan", "CE", "CONTRAST", "Applied", "Y", "C+", "Gadavist + saline", r"Saline\Gadavist", "NON IONIC IV",
+    "Intravenous", "Nova contrast", "350",
+)  # fmt: skip
+NOT_GIVEN = (
+    "NONE", "NONE GIVEN", "No contrast given", "NO IV CONTRAST", "NOT APPLICABLE", "N.A.", "n/a", "NON CONTRAST",
+    "NONCONTRAST", "NOCONTRAST", "None administered", "Unenhanced", "C-", "-C", "false", "saline", "NaCl 0.9%", "0 ml",
+    "IV CONTRAST: NONE", "CONTRAST NOT GIVEN", "ORAL, NO IV", "OMNIPAQUE ORAL; NO IV", "WITHOUT", "W/O CONTRAST",
+    "ORAL", "ORAL ONLY", "GASTROGRAFIN", "BARIUM", "no", "N", "0", "Unknown",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("agents", "contrast"), [(GIVEN, "yes"), (NOT_GIVEN, "unknown")])
+def test_agents(agents: tuple[str, ...], contrast: str) -> None:
+    frame = pl.DataFrame({"SeriesInstanceUID": agents, "Modality": ["CT"] * len(agents), "ContrastBolusAgent": agents})
+    labels = label_series(frame)
+    wrong = labels.filter(pl.col("contrast") != contrast)
+    assert wrong.is_empty(), wrong["SeriesInstanceUID"].to_list()
+
+
+def test_agents_of_real_headers(real_data: Path) -> None:
+    tags = pl.read_csv(real_data / "real" / "manifest.csv", infer_schema=False)["contrast_tag"].fill_null("").unique()
+    frame = pl.DataFrame({"SeriesInstanceUID": tags, "Modality": ["CT"] * len(tags), "ContrastBolusAgent": tags})
+    found = dict(label_series(frame).select("SeriesInstanceUID", "contrast").iter_rows())
+    expected = {"": "unknown", "None": "unknown"}
+    assert found == {tag: expected.get(tag, "yes") for tag in tags}
+
+
+def test_rows_are_told_apart_where_their_combinations_overflow() -> None:
+    ids = np.arange(2**16)  # 2**16 values in each of five columns: the first column falls out of an int64
+    names = [f"c{i}" for i in range(5)]
+    same = pl.DataFrame({name: ids.astype(str) for name in names})
+    frame = pl.concat([same, same.with_columns(c0=pl.Series(np.roll(ids, 1).astype(str))), same.head(100)])
+    found, inverse = Rows(frame).distinct(names, np.arange(frame.height))
+    assert found.height == 2 * len(ids)
+    assert found[inverse].equals(frame)
 
 
 REGULAR = {

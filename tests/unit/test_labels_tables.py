@@ -11,7 +11,7 @@ from radnet3d import tables
 from radnet3d.errors import TableError
 from radnet3d.labels.census import take_census
 from radnet3d.labels.scoring import confusion, joined, score, wilson_interval
-from radnet3d.labels.series import label_series, read_catalogue
+from radnet3d.labels.series import label_series, read_catalogue, with_plan
 from radnet3d.labels.targets import make_targets, organs_of
 
 REACHED = {  # a little below what the rules reach on the 226 gold rows: (precision, coverage, most over-answering)
@@ -90,6 +90,29 @@ def test_cells_left_empty_are_not_scored_and_regions_count_one_by_one() -> None:
     scores = score(joined(truth, labels, name="truth")).set_index("metric")
     assert scores.loc["agreement", "n_of"] == 2
     assert scores.loc["micro_f1", "value"] == pytest.approx(2 * 1 / (2 * 1 + 1 + 1))
+
+
+def test_no_truth_has_no_scores_but_columns() -> None:
+    pairs = joined(tables.empty_table(tables.TRUTH), labelled(plane=["axial"]), name="truth")
+    assert score(pairs).columns.tolist() == list(tables.LABEL_SCORES.columns)
+    assert confusion(pairs).columns.tolist() == list(tables.LABEL_CONFUSION.columns)
+
+
+def test_geometry_without_its_numbers_is_null() -> None:
+    frame = pl.DataFrame(
+        {"SeriesInstanceUID": ["1"], "Modality": ["CT"], "geometry": ["regular"], "obliquity_deg": [3]}
+    )
+    labels = label_series(frame)
+    assert labels.select("n_slices", "obliquity_deg", "geometry").rows() == [(None, 3.0, "regular")]
+    tables.check_table(labels.to_pandas(), tables.LABELS, name="labels")
+
+
+def test_plan_gives_collections_in_the_order_of_the_series() -> None:
+    series = pl.DataFrame({"SeriesInstanceUID": ["3", "1", "2"], "Modality": ["CT"] * 3})
+    plan = pl.DataFrame({"SeriesInstanceUID": ["1", "3", "7"], "collection_id": ["a", "b", "c"]})
+    found = with_plan(series, plan)
+    assert found["SeriesInstanceUID"].to_list() == ["3", "1", "2"]
+    assert found["collection_id"].to_list() == ["b", "a", ""]
 
 
 def test_truth_of_a_series_without_label_is_refused() -> None:

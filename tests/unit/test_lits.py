@@ -10,7 +10,7 @@ from radnet3d.dicom.extract import extract_series
 from radnet3d.errors import GeometryError, LiverCaseError, ScanError
 from radnet3d.liver import chaos, lits
 from radnet3d.liver.cases import Case, check_case, store_case
-from radnet3d.liver.frame import Grid, orientation_code, read_scan, write_mask
+from radnet3d.liver.frame import Grid, orientation_code, read_nifti, read_scan, to_frame, write_mask
 from support.dicom_series import AXIAL, CORONAL, SAGITTAL, image, write_series
 
 ORIENTATIONS = ["LPS", "RAS", "LAS", "RPI", "PIR", "SAR", "ILP"]
@@ -106,6 +106,44 @@ def test_a_lost_affine_is_refused_and_mended_by_a_table(tmp_path):
     case = read(folder, "28")
     assert case.spacing_zyx_mm == (2.5, 0.9, 0.8)
     assert np.array_equal(case.volume_hu_zyx, sitk.GetArrayFromImage(phantom()[0]))
+
+
+def test_a_table_of_spacings_lies_beside_the_real_files(tmp_path):
+    folder = write_case(tmp_path / "real", "28", change=lose_affine)
+    (tmp_path / "links").mkdir()
+    for path in folder.iterdir():
+        (tmp_path / "links" / path.name).symlink_to(path)
+    with pytest.raises(LiverCaseError, match=f"write it into {folder / 'spacings.csv'} "):
+        read(tmp_path / "links", "28")
+    (folder / "spacings.csv").write_text("case_id,z_mm,y_mm,x_mm\n28,2.5,0.9,0.8\n")
+    assert read(tmp_path / "links", "28").spacing_zyx_mm == (2.5, 0.9, 0.8)
+
+
+def nifti(path, volume, *, spacing=(0.8, 0.9, 2.5), origin=(1.0, 2.0, 3.0)):
+    made = sitk.GetImageFromArray(volume)
+    made.SetSpacing(spacing)
+    made.SetOrigin(origin)
+    sitk.WriteImage(made, str(path))
+    return path
+
+
+def test_a_nifti_that_is_no_ct_is_refused(tmp_path):
+    volume = sitk.GetArrayFromImage(phantom()[0])
+    path = tmp_path / "scan.nii"
+    with pytest.raises(ScanError, match=r"scan.nii: identity affine"):
+        read_scan(nifti(path, volume, spacing=(1, 1, 1), origin=(0, 0, 0)))
+    for lost in (np.nan, np.inf):
+        with pytest.raises(ScanError, match=r"scan.nii: 1 voxels are NaN or infinite"):
+            read_scan(nifti(path, np.where(np.arange(volume.size).reshape(volume.shape) == 5, lost, volume)))
+    for mr in (np.abs(volume), volume.clip(-199)):
+        with pytest.raises(ScanError, match=r"scan.nii: lowest value -?\d+, wanted a CT in HU"):
+            read_scan(nifti(path, mr))
+    for ct in (volume.clip(-200), volume - 24, volume.astype(np.float32)):  # clipped, padded, as fractions
+        assert read_scan(nifti(path, ct)).volume_hu_zyx.min() == ct.min()
+    folder = write_case(tmp_path / "in", change=lambda volume, labels: None)
+    nifti(folder / "volume-0.nii", np.where(volume == 100, np.nan, volume))
+    with pytest.raises(ScanError, match=r"volume-0.nii: 60 voxels are NaN"):
+        read(folder)
 
 
 @pytest.mark.parametrize(
@@ -249,10 +287,13 @@ def test_real_chaos_ct(real_data):
 
 def test_real_nifti_and_its_masks(real_data, tmp_path):
     folder = real_data / "real/liver/totalseg_example"
-    scan, liver = read_scan(folder / "example_ct.nii.gz"), read_scan(folder / "masks/liver.nii.gz")
-    assert liver.volume_hu_zyx.sum() * 27 / 1000 == pytest.approx(1126.8, abs=0.1)
-    assert np.flatnonzero(liver.volume_hu_zyx.any(axis=(0, 1))).mean() < scan.volume_hu_zyx.shape[2] / 2
-    write_mask(liver.volume_hu_zyx, scan, tmp_path / "again.nii.gz")
+    scan = read_scan(folder / "example_ct.nii.gz")
+    with pytest.raises(ScanError, match="lowest value 0"):  # a mask is no CT
+        read_scan(folder / "masks/liver.nii.gz")
+    liver = sitk.GetArrayFromImage(to_frame(read_nifti(folder / "masks/liver.nii.gz")))
+    assert liver.sum() * 27 / 1000 == pytest.approx(1126.8, abs=0.1)
+    assert np.flatnonzero(liver.any(axis=(0, 1))).mean() < scan.volume_hu_zyx.shape[2] / 2
+    write_mask(liver, scan, tmp_path / "again.nii.gz")
     again = sitk.ReadImage(str(tmp_path / "again.nii.gz"))
     original = sitk.ReadImage(str(folder / "masks/liver.nii.gz"))
     assert np.array_equal(sitk.GetArrayFromImage(again), sitk.GetArrayFromImage(original))

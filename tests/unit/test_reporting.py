@@ -44,14 +44,15 @@ def test_the_headline_says_where() -> None:
     found = answer(comparison(["loss", NONE, "gain"]), None, 0.02)
     assert "raised Dice at n = 16" in found.headline
     assert "lowered Dice at n = 1" in found.headline
-    assert "showed no difference at n = 4" in found.headline
+    assert "showed no difference of 0.02 or more at n = 4" in found.headline
     assert "−0.050 [−0.060, −0.040] at n = 1" in found.numbers
 
 
 def test_a_narrow_null_is_told_from_a_wide_one() -> None:
     assert "no difference that matters" in answer(comparison([NONE]), None, 0.02).sentences[0]
     assert (
-        "neither a difference nor its absence" in answer(comparison([NONE], half_width=0.05), None, 0.02).sentences[0]
+        "neither a difference of that size nor its absence"
+        in answer(comparison([NONE], half_width=0.05), None, 0.02).sentences[0]
     )
 
 

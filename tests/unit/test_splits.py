@@ -20,6 +20,7 @@ PRETRAIN = Pretrain.model_validate(SETTINGS["pretrain"])
 def cases(n: int, per_patient: int = 1) -> pd.DataFrame:
     return pd.DataFrame({
         "case_id": [f"{i:03d}" for i in range(n)], "PatientID": [f"L{i // per_patient:03d}" for i in range(n)],
+        "image_sha256": [f"{i:064x}" for i in range(n)],
     })  # fmt: skip
 
 
@@ -44,6 +45,17 @@ def test_liver_roles_have_the_sizes_asked_for():
 def test_a_patient_s_cases_stay_together():
     split = split_liver_cases(cases(24, per_patient=2), LIVER_SPLIT_SETTINGS)
     assert (split.groupby("PatientID")["role"].nunique() == 1).all()
+
+
+def test_one_image_under_two_case_numbers_is_refused_when_it_would_be_on_two_sides():
+    split = split_liver_cases(cases(12), LIVER_SPLIT_SETTINGS).set_index("case_id")["role"]
+    train, test = split[split == "train"].index[0], split[split == "test"].index[0]
+    twins = cases(12).set_index("case_id")
+    twins.loc[train, "image_sha256"] = twins.loc[test, "image_sha256"]
+    with pytest.raises(SplitError, match="are the same image") as caught:
+        split_liver_cases(twins.reset_index(), LIVER_SPLIT_SETTINGS)
+    assert f"{train} (train)" in str(caught.value)
+    assert f"{test} (test)" in str(caught.value)
 
 
 def test_too_few_liver_cases():

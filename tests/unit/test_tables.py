@@ -7,8 +7,8 @@ import pandera.pandas as pa
 import pytest
 
 import radnet3d.tables
-from radnet3d.atomic import replacing, resumable_directory
-from radnet3d.errors import TableError
+from radnet3d.atomic import MARKER, SNAKEMAKE_NOTE, output_directory, replacing, resumable_directory
+from radnet3d.errors import OutputError, TableError
 from radnet3d.tables import EXCLUDED, PATIENT_SPLIT, PLAN, empty_table, read_table, write_table
 
 SCHEMAS = [value for value in vars(radnet3d.tables).values() if isinstance(value, pa.DataFrameSchema)]
@@ -75,3 +75,44 @@ def test_resumable_directory_keeps_what_was_finished(tmp_path: Path) -> None:
         (partial / "second").write_text("2")
     assert sorted(found.name for found in out.iterdir()) == ["first", "second"]
     assert not out.with_name("out.partial").exists()
+
+
+def write_output(out: Path, *inputs: Path) -> None:
+    with output_directory(out, inputs=inputs) as partial:
+        (partial / "a").write_text("a")
+
+
+def test_only_its_own_or_an_empty_folder_is_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / SNAKEMAKE_NOTE).touch()
+    for _ in range(2):
+        write_output(out)
+        assert sorted(path.name for path in out.iterdir()) == [MARKER, "a"]
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years")
+    with pytest.raises(OutputError, match="theirs: not empty and not made by radnet3d, wanted a new folder"):
+        write_output(theirs)
+    with pytest.raises(OutputError, match="a file, wanted a new folder"):
+        write_output(theirs / "thesis.txt")
+    assert (theirs / "thesis.txt").read_text() == "years" and not (tmp_path / "theirs.partial").exists()
+
+
+def test_an_input_is_never_replaced_and_late_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_output(tmp_path / "out")  # its own, and yet
+    (tmp_path / "out/dicom").symlink_to(tmp_path)
+    for inside in (tmp_path / "out", tmp_path / "out/dicom", tmp_path / "out/dicom/out/a"):
+        with pytest.raises(OutputError, match=f"out: holds the input {inside}, wanted a folder of its own"):
+            write_output(tmp_path / "out", inside)
+    with pytest.raises(OutputError, match="not empty"), output_directory(tmp_path / "late"):
+        (tmp_path / "late").mkdir()
+        (tmp_path / "late/b").touch()
+    assert (tmp_path / "late/b").exists()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="not empty"):
+        write_output(Path())
+    (tmp_path / "new").mkdir()
+    monkeypatch.chdir(tmp_path / "new")
+    write_output(Path())
+    assert (tmp_path / "new/a").exists()

@@ -28,6 +28,7 @@ def release_if_stale() -> None:
     holder = json.loads(HOLDER.read_text())
     if holder["host"] != socket.gethostname() or is_alive(holder["pid"], holder["start"]):
         return
+    HOLDER.unlink()
     shutil.rmtree(LOCKS, ignore_errors=True)
     LOCKS.mkdir()
 

@@ -26,6 +26,7 @@ rule label_series:
     """Label the series of one shard from their headers."""
     input:
         series="results/series/{shard}/series.parquet",
+        plan="results/raw/plan.parquet",
         rules=RULES,
     output:
         labels="results/labels/{shard}.parquet",
@@ -43,7 +44,7 @@ rule label_series:
         code=code_digest("labels from-series"),
     shell:
         """
-        python workflow/lib labels from-series {input.series:q} {output.labels:q} 2>{log:q}
+        python workflow/lib labels from-series {input.series:q} {output.labels:q} --plan {input.plan:q} 2>{log:q}
         """
 
 

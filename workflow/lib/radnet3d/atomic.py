@@ -4,10 +4,18 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from radnet3d.errors import OutputError
+
+MARKER = ".radnet3d"
+"""The empty file in a folder that `output_directory` made: the next run may replace it. No data."""
+
+SNAKEMAKE_NOTE = ".snakemake_timestamp"
+"""What Snakemake leaves in a folder it made; no data, so not worth a row among the excluded."""
 
 
 @contextmanager
@@ -32,6 +40,7 @@ def resumable_directory(path: Path) -> Iterator[Path]:
     """Yield `<path>.partial`, which becomes `path` when the block ends without an error and stays otherwise.
 
     What an interrupted run finished is found there by the next one; files inside are written with `replacing`.
+    Whatever `path` held before is gone: a folder that a user names goes through `output_directory`.
     """
     partial = path.with_name(path.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
@@ -39,6 +48,39 @@ def resumable_directory(path: Path) -> Iterator[Path]:
     if path.exists():
         shutil.rmtree(path)
     partial.replace(path)
+
+
+@contextmanager
+def output_directory(path: Path, *, inputs: Sequence[Path] = ()) -> Iterator[Path]:
+    """Yield `<path>.partial` as `resumable_directory` does, for a `path` that a user named: only its own is replaced.
+
+    Raises OutputError, before anything is written, if one of `inputs` lies in `path`, or if `path` holds files that no
+    earlier call put there; again at the end, for what came into it meanwhile.
+    """
+    check_replaceable(path, inputs=inputs)
+    with resumable_directory(path.resolve()) as partial:
+        yield partial
+        check_replaceable(path, inputs=inputs)
+        (partial / MARKER).touch()
+
+
+def check_replaceable(path: Path, *, inputs: Sequence[Path] = (), names: Collection[str] = ()) -> None:
+    """Raise OutputError unless `path` is absent, empty, or of this package: it holds the marker, or `names` only."""
+    for held in inputs:
+        if holds(path, held):
+            raise OutputError(f"{path}: holds the input {held}, wanted a folder of its own")
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise OutputError(f"{path}: a file, wanted a new folder")
+    found = {entry.name for entry in path.iterdir()}
+    if MARKER not in found and found - {SNAKEMAKE_NOTE, *names}:
+        raise OutputError(f"{path}: not empty and not made by radnet3d, wanted a new folder")
+
+
+def holds(folder: Path, path: Path) -> bool:
+    """Return whether `path` is `folder` or lies below it, as it is named or where its links lead."""
+    return any(place.is_relative_to(folder.resolve()) for place in (path.parent.resolve() / path.name, path.resolve()))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -17,6 +17,10 @@ class ArchiveError(RadnetError):
     """An archive source cannot be planned or fetched: empty folder, unknown collection, no space."""
 
 
+class OutputError(RadnetError):
+    """A folder to write holds what is not this package's to replace."""
+
+
 class GeometryError(RadnetError):
     """Slices do not form a volume. `reason` is one of the words of `tables.GEOMETRY`."""
 

@@ -45,6 +45,7 @@ def split_liver_cases(cases: pd.DataFrame, split: LiverSplit) -> pd.DataFrame:
         raise SplitError(f"{len(cases)} cases of {len(sizes)} patients, wanted {wanted} and at least 1 for training")
     rows = cases[["case_id", "PatientID"]].assign(role=cases["PatientID"].map(role_of))
     check_one_side(rows, "role")
+    check_images(cases.assign(role=rows["role"].to_numpy()))
     return rows.sort_values("case_id", ignore_index=True)
 
 
@@ -77,3 +78,15 @@ def check_one_side(rows: pd.DataFrame, column: str) -> None:
         patient = str(n_sides.idxmax())
         sides = sorted(rows.loc[rows["PatientID"] == patient, column].unique())
         raise SplitError(f"patient {patient} is in {' and '.join(sides)}, wanted one side of the split")
+
+
+def check_images(cases: pd.DataFrame) -> None:
+    """Raise SplitError if one image is in two roles under two case numbers.
+
+    `cases`: tables.LIVER_CASES with `role`.
+    """
+    n_roles = cases.groupby("image_sha256")["role"].nunique()
+    if (n_roles > 1).any():
+        twins = cases[cases["image_sha256"] == n_roles.idxmax()]
+        said = ", ".join(f"{case} ({role})" for case, role in zip(twins["case_id"], twins["role"], strict=True))
+        raise SplitError(f"cases {said} are the same image, wanted one of them: remove the others from the folder")

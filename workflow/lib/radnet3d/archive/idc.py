@@ -4,6 +4,7 @@ The index (package idc-index-data) names each version of a series by `crdc_serie
 `<bucket>/<crdc_series_uuid>/<instance>.dcm` and are readable without an account.
 """
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,10 @@ def choose_series(index: pd.DataFrame, settings: IdcArchive) -> pd.DataFrame:
         )
     kept = kept.sort_values("SeriesInstanceUID")
     kept = kept.iloc[np.random.default_rng(settings.seed).permutation(len(kept))]
-    kept = kept[kept.groupby("PatientID").cumcount() < settings.n_series_per_patient_max].head(settings.n_series_max)
+    kept = kept[kept.groupby("PatientID").cumcount() < settings.n_series_per_patient_max]
+    # collections take turns, so that the largest does not fill the archive
+    turns = kept.groupby("collection_id").cumcount().sort_values(kind="stable")
+    kept = kept.loc[turns.index].head(settings.n_series_max)
     return kept.sort_values("SeriesInstanceUID").reset_index(drop=True)
 
 
@@ -108,17 +112,32 @@ def fetch_series(client: Any, row: Any, folder: Path) -> None:
     bucket, _, prefix = row.location.removeprefix("s3://").partition("/")
     try:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
-        objects = {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", [])}
+        objects = {entry["Key"]: entry for page in pages for entry in page.get("Contents", [])}
         if len(objects) != row.n_instances:
             raise ArchiveError(f"{row.location}: found {len(objects)} files, wanted {row.n_instances} (the plan's)")
         with resumable_directory(folder) as unfinished:
-            for key, size in objects.items():
+            for key, entry in objects.items():
                 path = unfinished / Path(key).name
-                if path.is_file() and path.stat().st_size == size:
+                if path.is_file() and is_as_announced(path, entry):
                     continue
                 with replacing(path) as temporary:
                     client.download_file(bucket, key, str(temporary))
-                    if temporary.stat().st_size != size:
-                        raise ArchiveError(f"s3://{bucket}/{key}: {temporary.stat().st_size} bytes came, wanted {size}")
+                    if not is_as_announced(temporary, entry):
+                        raise ArchiveError(
+                            f"s3://{bucket}/{key}: {temporary.stat().st_size} bytes came that are not the "
+                            f"{entry['Size']} with ETag {entry['ETag']} announced"
+                        )
     except (BotoCoreError, ClientError) as error:
         raise ArchiveError(f"{row.location}: {error}") from error
+
+
+def is_as_announced(path: Path, entry: Any) -> bool:
+    """Return whether a file has the size and MD5 that S3 lists; an upload in several parts has no MD5 to compare.
+
+    `entry`: of ListObjectsV2. Source: AWS documentation of the ETag.
+    """
+    if path.stat().st_size != entry["Size"]:
+        return False
+    etag = entry["ETag"].strip('"')
+    with path.open("rb") as file:
+        return "-" in etag or hashlib.file_digest(file, "md5").hexdigest() == etag

@@ -7,7 +7,7 @@ import click
 
 from radnet3d import __version__
 from radnet3d.archive.source import choose_source, drop_unplanned
-from radnet3d.atomic import resumable_directory
+from radnet3d.atomic import output_directory
 from radnet3d.params import Archive, Liver, parse_section
 from radnet3d.tables import PLAN, TRUTH, read_table, write_table
 
@@ -50,7 +50,8 @@ def fetch(plan: Path, out_dir: Path, shard: str, settings: str, threads: int) ->
         raise click.BadParameter(f"{shard!r}, wanted three digits below {archive.n_shards}", param_hint="--shard")
     rows = read_table(plan, PLAN)
     rows = rows[rows["shard"] == shard]
-    with resumable_directory(out_dir) as unfinished:
+    kept = [Path(archive.folder.dir)] if archive.source == "folder" else []
+    with output_directory(out_dir, inputs=[plan, *kept]) as unfinished:
         drop_unplanned(unfinished, rows)
         choose_source(archive).fetch(rows, plan.parent, unfinished, threads)
     log.info("fetched %d series, %d files planned", len(rows), int(rows["n_instances"].sum()))

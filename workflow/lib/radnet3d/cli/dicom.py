@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from radnet3d import __version__
-from radnet3d.atomic import resumable_directory
+from radnet3d.atomic import output_directory
 from radnet3d.dicom.extract import extract_series
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,8 @@ def commands() -> None:
 def extract(folder: Path, out_dir: Path, threads: int) -> None:
     """Write OUT_DIR/series.parquet, files.parquet and excluded.csv of every DICOM file below DIR."""
     logger.info("radnet3d %s dicom extract %s %s --threads %d", __version__, folder, out_dir, threads)
-    found = extract_series(folder, n_processes=threads)
-    with resumable_directory(out_dir) as partial:
+    with output_directory(out_dir, inputs=[folder]) as partial:
+        found = extract_series(folder, n_processes=threads)
         found.write(partial)
     n_regular = int((found.series["geometry"] == "regular").sum())
     logger.info("%d series (%d regular), %d slices, %d files excluded",

@@ -12,7 +12,7 @@ from radnet3d.dicom.extract import extract_series
 from radnet3d.errors import TableError
 from radnet3d.labels.census import take_census
 from radnet3d.labels.scoring import confusion, joined, score
-from radnet3d.labels.series import label_series, read_catalogue, write_labels
+from radnet3d.labels.series import label_series, read_catalogue, with_plan, write_labels
 from radnet3d.labels.targets import make_targets
 
 logger = logging.getLogger(__name__)
@@ -29,10 +29,14 @@ def commands() -> None:
 @commands.command("from-series")
 @click.argument("series_path", metavar="SERIES", type=FILE)
 @click.argument("out", type=PATH)
-def from_series(series_path: Path, out: Path) -> None:
+@click.option("--plan", "plan_path", type=FILE, help="plan.parquet of the archive, for each series' collection")
+def from_series(series_path: Path, out: Path, plan_path: Path | None) -> None:
     """Label the header rows of SERIES (as `dicom extract` writes them) into OUT.parquet."""
     logger.info("radnet3d %s labels from-series %s %s", __version__, series_path, out)
-    write_and_count(pl.from_pandas(tables.read_table(series_path, tables.SERIES)), out)
+    series = pl.from_pandas(tables.read_table(series_path, tables.SERIES))
+    if plan_path is not None:
+        series = with_plan(series, pl.from_pandas(tables.read_table(plan_path, tables.PLAN)))
+    write_and_count(series, out)
 
 
 @commands.command("from-dicom")
@@ -40,11 +44,15 @@ def from_series(series_path: Path, out: Path) -> None:
 @click.argument("out", type=PATH)
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="processes reading headers")
 def from_dicom(folder: Path, out: Path, threads: int) -> None:
-    """Scan DIR for DICOM files of any name and depth and label their series into OUT.parquet."""
+    """Scan DIR for DICOM files of any name and depth and label their series into OUT.parquet.
+
+    The files that were left out, and why, go beside it into OUT_excluded.csv.
+    """
     logger.info("radnet3d %s labels from-dicom %s %s", __version__, folder, out)
     found = extract_series(folder, n_processes=threads)
     logger.info("%d series read, %d files excluded", len(found.series), len(found.excluded))
     write_and_count(pl.from_pandas(found.series), out)
+    tables.write_table(found.excluded, out.with_name(f"{out.stem}_excluded.csv"), tables.EXCLUDED)
 
 
 @commands.command("from-catalogue")

@@ -8,8 +8,8 @@ from typing import cast
 import click
 
 from radnet3d import __version__
-from radnet3d.atomic import resumable_directory
-from radnet3d.liver.frame import read_scan, write_mask
+from radnet3d.atomic import output_directory
+from radnet3d.liver.frame import check_mask_path, read_scan, write_mask
 from radnet3d.liver.importing import Layout, import_cases
 from radnet3d.params import Proposal, parse_section
 from radnet3d.tables import PROPOSALS, write_table
@@ -39,7 +39,7 @@ def import_folder(folder: Path, out_dir: Path, layout: str, threads: int) -> Non
     Arrays run z up to the head, y to the back, x to the left; volumes are int16 HU, segmentations 0, 1 liver, 2 tumour.
     """
     logger.info("radnet3d %s liver import %s %s --layout %s", __version__, folder, out_dir, layout)
-    with resumable_directory(out_dir) as partial:
+    with output_directory(out_dir, inputs=[folder]) as partial:
         n_cases = import_cases(folder, partial, layout=cast(Layout, layout), n_processes=threads)
     logger.info("%d cases read and kept", n_cases)
 
@@ -79,6 +79,7 @@ def segment(scan_path: Path, out_path: Path, checkpoint_path: Path, threads: int
     Nothing but the checkpoint is needed: it carries the network that finds the slices and the one that segments.
     """
     logger.info("radnet3d %s liver segment %s", __version__, scan_path)
+    check_mask_path(out_path)
     from radnet3d.models.checkpoint import load_checkpoint
     from radnet3d.training.loop import choose_device
     from radnet3d.training.segmenting import segment_liver

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from radnet3d import __version__
-from radnet3d.atomic import resumable_directory
+from radnet3d.atomic import output_directory
 from radnet3d.dicom.extract import extract_series, read_extract
 from radnet3d.volumes.store import store_volumes
 
@@ -50,6 +50,6 @@ def resample(folder: Path, out_dir: Path, shape_zyx: tuple[int, int, int], heade
     """
     shown = ",".join(map(str, shape_zyx))
     logger.info("radnet3d %s volumes resample %s %s --shape-zyx %s", __version__, folder, out_dir, shown)
-    extract = read_extract(headers) if headers else extract_series(folder, n_processes=threads)
-    with resumable_directory(out_dir) as partial:
+    with output_directory(out_dir, inputs=[folder, *([headers] if headers else [])]) as partial:
+        extract = read_extract(headers) if headers else extract_series(folder, n_processes=threads)
         store_volumes(folder, extract, partial, shape_zyx=shape_zyx, n_processes=threads)

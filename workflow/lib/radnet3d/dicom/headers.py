@@ -19,6 +19,7 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
+from radnet3d.atomic import MARKER, SNAKEMAKE_NOTE
 from radnet3d.dicom.csa import CSA_GROUP, CSA_IMAGE_HEADER
 from radnet3d.dicom.slices import Slice, functional_groups, listed, number, read_slices, value_of, whole_number
 from radnet3d.tables import HEADER_NUMBERS, HEADER_TEXT
@@ -90,10 +91,6 @@ class _UpToPixels:
         return self.tag in PIXEL_DATA
 
 
-SNAKEMAKE_NOTE = ".snakemake_timestamp"
-"""What Snakemake leaves in a folder it made; no data, so not worth a row among the excluded."""
-
-
 def find_files(root: Path) -> list[Path]:
     """Return everything below `root` that is not a folder, sorted by path; links are followed, each folder once.
 
@@ -112,7 +109,7 @@ def find_files(root: Path) -> list[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         below.sort()
-        found += [Path(folder, name) for name in names if name != SNAKEMAKE_NOTE]
+        found += [Path(folder, name) for name in names if name not in (SNAKEMAKE_NOTE, MARKER)]
     return sorted(found)
 
 

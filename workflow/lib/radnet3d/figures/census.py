@@ -6,15 +6,18 @@ from matplotlib.figure import Figure
 
 from radnet3d.figures.style import BLUE, FAINT, new_figure, styled
 
+MODALITIES = ("CT", "MR", "PT")
+
 
 @styled
 def draw(census: pd.DataFrame) -> Figure:
-    """Return a panel a modality (at most four, largest first): fraction of series answered by head.
+    """Return a panel an image modality that is labelled (largest first): fraction of series answered by head.
 
     `census`: tables.CENSUS.
     """
     rows = census.groupby(["Modality", "head"], sort=False)[["n_series", "n_answered"]].sum().reset_index()
-    largest = rows.groupby("Modality")["n_series"].max().sort_values(ascending=False).head(4)
+    rows = rows[rows["Modality"].isin(MODALITIES)]
+    largest = rows.groupby("Modality")["n_series"].max().sort_values(ascending=False)
     heads = list(dict.fromkeys(rows["head"]))
     figure, panels = new_figure(0.9 + 0.36 * len(heads), 1, len(largest), sharey=True)
     y = np.arange(len(heads))

@@ -16,6 +16,9 @@ from radnet3d.labels.rules import Condition, Group, Head, Range, Rule, Witness, 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int32]
 
+MOST_KEYS = 2**62
+"""Combinations of values that an int64 can tell apart."""
+
 SPECIAL = {"ł": "l", "ø": "o", "ß": "ss", "æ": "ae", "œ": "oe", "đ": "d"}
 
 
@@ -79,10 +82,14 @@ class Rows:
     def distinct(self, names: Sequence[str], at: NDArray[np.intp]) -> tuple[pl.DataFrame, Codes]:
         """Return the distinct values of some columns in the series `at`, and for each of these its row among them."""
         columns = [self.column(name) for name in names]
-        keys = np.zeros(len(at), np.int64)
+        keys, n_keys = np.zeros(len(at), np.int64), 1
         for column in columns:
+            if n_keys * len(column.values) > MOST_KEYS:
+                used, keys = np.unique(keys, return_inverse=True)
+                n_keys = len(used)
             keys = keys * len(column.values) + column.codes[at]
-        first, inverse = _first_and_inverse(keys, n_keys=int(np.prod([len(column.values) for column in columns])))
+            n_keys *= len(column.values)
+        first, inverse = _first_and_inverse(keys, n_keys=n_keys)
         frame = pl.DataFrame(
             {name: column.values.gather(column.codes[at[first]]) for name, column in zip(names, columns, strict=True)}
         )

@@ -66,7 +66,7 @@ def score(pairs: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
             low, high = wilson_interval(n, n_of, confidence=confidence)
             rows.append({"head": head, "metric": metric, "value": n / n_of if n_of else math.nan,
                          "low": low, "high": high, "n": n, "n_of": n_of})  # fmt: skip
-    return pd.DataFrame(rows)
+    return tables.rows_table(rows, tables.LABEL_SCORES)
 
 
 def micro_f1(part: pd.DataFrame) -> tuple[int, int]:
@@ -81,6 +81,8 @@ def micro_f1(part: pd.DataFrame) -> tuple[int, int]:
 
 def confusion(pairs: pd.DataFrame) -> pd.DataFrame:
     """Return tables.LABEL_CONFUSION: how many series have each truth and each label, by head."""
+    if pairs.empty:
+        return tables.empty_table(tables.LABEL_CONFUSION)
     counts = pairs.groupby(["head", "truth", "label"], sort=False).size().rename("n_series").reset_index()
     return counts.sort_values(["head", "truth", "n_series"], ascending=[True, True, False], ignore_index=True)
 

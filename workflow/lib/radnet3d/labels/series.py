@@ -58,13 +58,27 @@ def text_column(frame: pl.DataFrame, name: str) -> pl.Series:
 
 def geometry_columns(frame: pl.DataFrame) -> list[pl.Series]:
     """Return what was measured from the headers; nothing was in the rows of a catalogue."""
-    if "geometry" not in frame.columns:
-        numbers = [pl.Series(name, [None], pl.Float64).new_from_index(0, frame.height) for name in GEOMETRY_NUMBERS]
-        geometry = pl.Series("geometry", ["no_geometry"]).new_from_index(0, frame.height)
-    else:
-        numbers = [frame[name].cast(pl.Float64).fill_nan(None) for name in GEOMETRY_NUMBERS]
-        geometry = frame["geometry"]
-    return [*numbers, text_column(frame, "PatientPosition"), geometry]
+    is_measured = "geometry" in frame.columns
+    measured = [name for name in GEOMETRY_NUMBERS if is_measured and name in frame.columns]
+    numbers = [
+        frame[name].cast(pl.Float64).fill_nan(None)
+        if name in measured
+        else pl.Series(name, [None], pl.Float64).new_from_index(0, frame.height)
+        for name in GEOMETRY_NUMBERS
+    ]
+    unmeasured = pl.Series("geometry", ["no_geometry"]).new_from_index(0, frame.height)
+    return [*numbers, text_column(frame, "PatientPosition"), frame["geometry"] if is_measured else unmeasured]
+
+
+def with_plan(series: pl.DataFrame, plan: pl.DataFrame) -> pl.DataFrame:
+    """Return `series` with the collection_id that `plan` (tables.PLAN) has of each, "" for those not in it."""
+    ids = plan.select(pl.col("SeriesInstanceUID", "collection_id").cast(pl.String))
+    return (
+        series.drop("collection_id", strict=False)
+        .with_columns(pl.col("SeriesInstanceUID").cast(pl.String))
+        .join(ids, on="SeriesInstanceUID", how="left", maintain_order="left")
+        .with_columns(pl.col("collection_id").fill_null(""))
+    )
 
 
 def with_collections(frame: pl.DataFrame) -> pl.DataFrame:

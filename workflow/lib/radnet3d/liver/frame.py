@@ -4,6 +4,8 @@
 ITK counts axes x, y, z; here and only here they are turned into arrays (z, y, x).
 """
 
+import gzip
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from radnet3d.atomic import replacing
 from radnet3d.dicom.extract import Extract, extract_series
 from radnet3d.dicom.headers import Excluded, read_header
 from radnet3d.errors import GeometryError, ScanError
+from radnet3d.liver.cases import AIR_BELOW_HU
 from radnet3d.volumes.pixels import read_volume
 
 FRAME = "LPS"
@@ -67,13 +70,48 @@ class Scan:
 def read_scan(path: Path) -> Scan:
     """Return the CT volume of a NIfTI file or of a folder with one DICOM series, in the common frame.
 
-    Raises ScanError for anything else, GeometryError (with its reason) where the slices form no regular volume.
+    Raises ScanError for anything else, GeometryError (with its reason) where the slices form no regular volume. What a
+    NIfTI file cannot say, that it is a CT at its true spacing, is judged as `liver import` does; DICOM says it.
     """
     image = read_dicom(path) if path.is_dir() else read_nifti(path)
     if image.GetDimension() != 3 or min(image.GetSize()) < 2 or image.GetNumberOfComponentsPerPixel() != 1:
         raise ScanError(f"{path}: found an image of {image.GetSize()} voxels, wanted one volume of intensities")
     turned = to_frame(image)
-    return Scan(as_int16(sitk.GetArrayFromImage(turned)), spacing_zyx_mm(turned), Grid.of(turned), Grid.of(image))
+    volume = as_int16(sitk.GetArrayFromImage(turned))
+    if not path.is_dir():
+        check_nifti(volume, Grid.of(image), path)
+    return Scan(volume, spacing_zyx_mm(turned), Grid.of(turned), Grid.of(image))
+
+
+def check_nifti(volume_hu: NDArray[np.int16], grid: Grid, path: Path) -> None:
+    """Raise ScanError if the affine of a NIfTI file was lost, or if its values cannot be HU."""
+    check_finite(path)
+    if grid.is_default:
+        raise ScanError(f"{path}: identity affine, so its spacing is unknown; wanted the affine of the scan")
+    if volume_hu.min() > AIR_BELOW_HU:
+        raise ScanError(f"{path}: lowest value {volume_hu.min()}, wanted a CT in HU, with air below {AIR_BELOW_HU}")
+
+
+def check_finite(path: Path) -> None:
+    """Raise ScanError if a NIfTI-1 file holds NaN or infinite voxels; ITK reads those as 0 and says nothing."""
+    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as stream:
+        header = stream.read(348)
+        order = "<" if header[:4] == struct.pack("<i", 348) else ">"
+        kind = {16: "f4", 64: "f8"}.get(struct.unpack_from(f"{order}h", header, 70)[0], "")
+        if not kind:
+            return
+        start = int(struct.unpack_from(f"{order}f", header, 108)[0])
+        content = (header + stream.read())[start:]
+    values = np.frombuffer(content, order + kind, count=len(content) // int(kind[1]))
+    n_lost = int(np.count_nonzero(~np.isfinite(values)))
+    if n_lost:
+        raise ScanError(f"{path}: {n_lost} voxels are NaN or infinite, wanted HU")
+
+
+def check_mask_path(path: Path) -> None:
+    """Raise ScanError unless a mask can be written to `path`."""
+    if not path.name.endswith(NIFTI):
+        raise ScanError(f"{path}: wanted a name that ends in .nii or .nii.gz")
 
 
 def write_mask(mask_zyx: NDArray[Any], scan: Scan, path: Path) -> None:
@@ -81,8 +119,7 @@ def write_mask(mask_zyx: NDArray[Any], scan: Scan, path: Path) -> None:
 
     `mask_zyx`: the shape of `scan.volume_hu_zyx`. Stored as uint8. Raises ScanError.
     """
-    if not path.name.endswith(NIFTI):
-        raise ScanError(f"{path}: wanted a name that ends in .nii or .nii.gz")
+    check_mask_path(path)
     image = scan.grid.image(mask_zyx.astype(np.uint8))
     turned = sitk.DICOMOrient(image, orientation_code(scan.reference))
     # turning only permutes and flips; the reference's own numbers take the place of rounded ones

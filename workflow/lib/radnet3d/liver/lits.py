@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from radnet3d.errors import LiverCaseError
 from radnet3d.liver.cases import Case
-from radnet3d.liver.frame import Grid, as_int16, read_nifti, spacing_zyx_mm, to_frame
+from radnet3d.liver.frame import Grid, as_int16, check_finite, read_nifti, spacing_zyx_mm, to_frame
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +60,21 @@ def natural(case_id: str) -> tuple[tuple[int, str], ...]:
 
 
 def read_spacings(folder: Path) -> dict[str, tuple[float, float, float]]:
-    """Return the spacing (z, y, x in mm, common frame) of the cases in `folder`/spacings.csv; none without that file."""
-    path = folder / SPACINGS_FILE
-    if not path.is_file():
-        return {}
+    """Return the spacing (z, y, x in mm, common frame) of the cases in spacings.csv; none without that file.
+
+    It lies in `folder`, or beside the files that the volumes in `folder` are links to. Raises LiverCaseError.
+    """
+    volumes = [path for path in sorted(folder.iterdir()) if NAME.fullmatch(path.name)]
+    places = dict.fromkeys([*(path.resolve().parent for path in volumes), folder.resolve()])
+    found: dict[str, tuple[float, float, float]] = {}
+    for place in places:
+        if (place / SPACINGS_FILE).is_file():
+            found |= read_spacings_file(place / SPACINGS_FILE)
+    return found
+
+
+def read_spacings_file(path: Path) -> dict[str, tuple[float, float, float]]:
+    """Return the spacings one table holds, by case. Raises LiverCaseError naming it."""
     table = pd.read_csv(path, dtype={"case_id": str})
     if not set(SPACINGS_COLUMNS) <= set(table.columns):
         raise LiverCaseError(f"{path}: found columns {list(table.columns)}, wanted {list(SPACINGS_COLUMNS)}")
@@ -96,7 +107,7 @@ def read_case(
     if grid.is_default and case_id not in spacings:
         raise LiverCaseError(
             f"{volume_path}: identity affine, so its spacing is unknown. Take it from the same scan of the Medical "
-            f"Segmentation Decathlon (Task03_Liver) and write it into {volume_path.parent / SPACINGS_FILE} "
+            f"Segmentation Decathlon (Task03_Liver) and write it into {volume_path.resolve().parent / SPACINGS_FILE} "
             f"with the columns {','.join(SPACINGS_COLUMNS)}"
         )
     if not same_place(grid, Grid.of(segmentation)):
@@ -107,6 +118,7 @@ def read_case(
     labels = sitk.GetArrayFromImage(segmentation)
     if not np.array_equal(labels, np.rint(labels)):
         raise LiverCaseError(f"{segmentation_path}: holds fractions, wanted labels 0, 1, 2")
+    check_finite(volume_path)
     turned = to_frame(image)
     return Case(
         case_id=case_id,

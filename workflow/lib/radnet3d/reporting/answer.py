@@ -29,14 +29,18 @@ def answer(comparison: pd.DataFrame, against_shuffled: pd.DataFrame | None, marg
         sentences.append(shuffled_sentence(against_shuffled[against_shuffled["init"] == ARM]))
     if (comparison["init"] == "control").any():
         sentences.append(control_sentence(comparison[comparison["init"] == "control"]))
-    return Answer(word, headline(rows), differences_sentence(rows, "scratch"), sentences)
+    return Answer(word, headline(rows, margin_dice), differences_sentence(rows, "scratch"), sentences)
 
 
-def headline(rows: pd.DataFrame) -> str:
-    """Return the answer in one sentence: where Dice rose, where it fell, where no difference was shown."""
+def headline(rows: pd.DataFrame, margin_dice: float) -> str:
+    """Return the answer in one sentence: where Dice rose, where it fell, where no difference that counts was shown."""
     parts = [
         (f"{verb} at n = {sizes(found)}")
-        for verb, verdict in (("raised Dice", GOOD), ("lowered Dice", BAD), ("showed no difference", NONE))
+        for verb, verdict in (
+            ("raised Dice", GOOD),
+            ("lowered Dice", BAD),
+            (f"showed no difference of {margin_dice:g} or more", NONE),
+        )
         if len(found := rows[rows["verdict"] == verdict])
     ]
     start = {"gain": "Yes" if len(parts) == 1 else "In part", "loss": "No", "mixed": "It depends", "none": "Not shown"}
@@ -70,9 +74,16 @@ def null_sentences(rows: pd.DataFrame, margin_dice: float) -> list[str]:
         said.append(f"At n = {sizes(small)} the interval lies within ±{margin_dice:g}: no difference that matters.")
     if len(wide):
         said.append(
-            f"At n = {sizes(wide)} the interval reaches beyond ±{margin_dice:g}: neither a difference nor its absence "
-            "is shown."
+            f"At n = {sizes(wide)} the interval reaches beyond ±{margin_dice:g}: neither a difference of that size nor "
+            "its absence is shown."
         )
+    within = nulls[nulls["difference"].abs() < margin_dice]
+    for word, found in (
+        ("above", within[within["difference_low"] > 0]),
+        ("below", within[within["difference_high"] < 0]),
+    ):
+        if len(found):
+            said.append(f"At n = {sizes(found)} the whole interval lies {word} zero, the estimate within the margin.")
     return said
 
 

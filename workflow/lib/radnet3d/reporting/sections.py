@@ -241,22 +241,16 @@ def volumes_table(results_dir: Path) -> Display | None:
 
 
 def exclusions_table(results_dir: Path) -> Display | None:
-    """Return how many files and series each stage left out, by reason, with one example."""
-    parts = []
-    for stage in ("series", "volumes"):
-        frame = gathered(sorted((results_dir / stage).glob("*/excluded.csv")), EXCLUDED)
-        if frame is not None and not frame.empty:
-            parts.append(frame.assign(stage=stage))
-    if not parts:
+    """Return how many files and series became no volume, by reason, with one example.
+
+    The tables of the volumes hold what reading headers left out, too.
+    """
+    frame = gathered(sorted((results_dir / "volumes").glob("*/excluded.csv")), EXCLUDED)
+    if frame is None or frame.empty:
         return None
-    counted = (
-        pd.concat(parts)
-        .groupby(["stage", "reason"], sort=True)
-        .agg(rows=("reason", "size"), detail=("detail", "first"))
-    )
-    counted = counted.reset_index().sort_values(["stage", "rows"], ascending=[True, False])
-    return display(counted, [
-        Column("stage", "stage"), Column("reason", "reason"), number("rows", "rows"), Column("detail", "for example"),
+    counted = frame.groupby("reason", sort=True).agg(rows=("reason", "size"), detail=("detail", "first")).reset_index()
+    return display(counted.sort_values("rows", ascending=False), [
+        Column("reason", "reason"), number("rows", "files or series"), Column("detail", "for example"),
     ])  # fmt: skip
 
 

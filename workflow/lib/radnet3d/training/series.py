@@ -65,11 +65,12 @@ class Series:
         Where targets were dealt to others, so is the part of the series they are about: nothing ties them together.
         """
         batch = np.empty((len(places), *self.shape_zyx), np.float32)
+        dealer = generator.spawn(1)[0]  # of its own, so that volumes are moved alike in both arms
         targets = {head: values[self.source[places]] for head, values in self.targets.items()}
         for i, place in enumerate(places):
             source = self.source[place]
             part = draw_part(generator, has_bands=self.bands(place) is not None)
-            target_part = part if source == place else draw_part(generator, has_bands=self.bands(source) is not None)
+            target_part = part if source == place else draw_part(dealer, has_bands=self.bands(source) is not None)
             bands = self.bands(source)
             if bands and target_part != WHOLE:
                 targets["body"][i] = bits_of_part(targets["body"][i], bands, target_part)

@@ -37,14 +37,16 @@ def read_planes(root: Path, files: pd.DataFrame) -> Iterator[Array]:
             path, planes = str(row.path), read_file(root / str(row.path))
         if shape not in (None, planes.shape[1:]):
             raise PixelError(f"{root / path}: slices of {planes.shape[1:]} pixels, wanted {shape} as in the others")
-        shape = planes.shape[1:]
-        yield planes[int(str(row.frame))]
+        shape, frame = planes.shape[1:], int(str(row.frame))
+        if frame >= len(planes):
+            raise PixelError(f"{root / path}: {len(planes)} frames, wanted frame {frame} (from 0) as its header says")
+        yield planes[frame]
 
 
 def read_file(path: Path) -> Array:
     """Return the (n, y, x) slices of one file as intensities: frames of an enhanced file, tiles of a mosaic.
 
-    Raises PixelError for pixels that cannot be decoded and for colour.
+    Raises PixelError for pixels that cannot be decoded, for colour, and for frames that the header does not describe.
     """
     try:
         with lenient():
@@ -57,6 +59,9 @@ def read_file(path: Path) -> Array:
     if n_samples != 1:
         raise PixelError(f"{path}: {n_samples} samples a pixel (colour), wanted one intensity")
     frames = stored.reshape(-1, *stored.shape[-2:])
+    n_groups = len(content.get("PerFrameFunctionalGroupsSequence") or [])
+    if n_groups not in (0, len(frames)):
+        raise PixelError(f"{path}: {len(frames)} frames of pixels, its header describes {n_groups}")
     if is_mosaic(content):
         frames = cut_mosaic(frames[0], content)
     return intensities(frames, content)
@@ -77,11 +82,13 @@ def intensities(stored: NDArray[Any], header: Dataset) -> Array:
     `RescaleSlope` and `RescaleIntercept` may differ between frames and between the files of a series (PET).
     CT below air (-1024 HU) is air too: values there are fill, whether announced or not.
     """
-    groups = list(functional_groups(header)) or [[header]] * len(stored)
+    groups = list(functional_groups(header)) or [[header]]
+    if len(groups) == 1:  # a classic file, or the tiles of one mosaic
+        groups *= len(stored)
     is_ct = str(header.get("Modality") or "") == "CT"
     is_fill = padding_mask(stored, header)
     rescaled = np.empty(stored.shape, np.float32)
-    for frame, items in enumerate(groups[: len(stored)]):
+    for frame, items in enumerate(groups):
         # ASSUME: values without a rescaling are meant as they are
         slope = (first_numbers(items, "RescaleSlope", 1) or (1.0,))[0]
         intercept = (first_numbers(items, "RescaleIntercept", 1) or (0.0,))[0]
