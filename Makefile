@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, git and make. Everything is installed into .venv, nothing elsewhere.
 #   make run     the whole workflow, ending in reports/index.html
-#   make test    all tests
+#   make test    the tests; .ci/run adds DVC and conda from end to end
 #   make check   format, lint, types and the fast tests
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +13,7 @@ run: $(READY)
 	$(IN_VENV) snakemake --cores all
 
 test: $(READY)
-	$(IN_VENV) python -m pytest -n 2 --dist loadfile
+	$(IN_VENV) python -m pytest -n 2 --dist loadfile -m "not extra"
 
 check: $(READY)
 	$(IN_VENV) workflow/check

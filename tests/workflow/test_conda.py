@@ -8,7 +8,7 @@ import pytest
 from support.conda_command import install
 from support.tiny_run import make_folder, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.extra]
 
 
 TARGETS = ("results/pretrain/split.csv", "results/figures/contact_sheet.png")

@@ -8,7 +8,7 @@ import pytest
 
 from support.tiny_run import clone, planned, run, snakemake
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.extra]
 
 
 @pytest.fixture(scope="module")
