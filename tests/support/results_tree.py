@@ -88,13 +88,14 @@ def write_results(root: Path) -> Path:
 
 def write_transfer(results: Path, rng: np.random.Generator, params: dict[str, Any]) -> None:
     """Runs, cases, comparison, the chosen learning rates, the split and the runs' own folders."""
+    rates = params["finetune"]["learning_rates"]
     effects = {"scratch": 0.0, "pretrained": 0.03, "shuffled": -0.01, "control": 0.08}
     cases = made_up_cases(rng, effects=effects)
     runs = cases.groupby("run_id", sort=False).agg(
         task=("task", "first"), init=("init", "first"), n_train=("n_train", "first"), subset_seed=("subset_seed", "first"),
         init_seed=("init_seed", "first"), dice_per_case_mean=("dice_per_case", "mean"), n_cases=("case_id", "size"),
         n_failures=("dice_per_case", lambda dice: int((dice < 0.5).sum())), n_empty=("is_empty", "sum"),
-    ).reset_index().assign(learning_rate=0.005, steps=80, seconds=14.2)  # fmt: skip
+    ).reset_index().assign(learning_rate=rates[0], steps=80, seconds=14.2)  # fmt: skip
     write_table(runs, results / "transfer" / "runs.csv", RUNS)
     write_table(cases, results / "transfer" / "cases.csv", CASES)
     comparison = compare(cases, comparison_settings())
@@ -104,7 +105,11 @@ def write_transfer(results: Path, rng: np.random.Generator, params: dict[str, An
     )
     write_json(results / "transfer" / "metrics.json", flat_metrics(comparison))
     for init in effects:
-        rate = {"init": init, "learning_rate": 0.005, "validation": {"0.002": 0.61, "0.005": 0.68, "0.01": 0.66}}
+        rate = {
+            "init": init,
+            "learning_rate": rates[0],
+            "validation": dict(zip(map(str, rates), (0.68, 0.66, 0.61), strict=False)),
+        }
         write_json(results / "finetune" / "rates" / f"{init}.json", rate)
     split = pd.DataFrame({"case_id": [f"case-{n:03d}" for n in range(122)]})
     split["PatientID"], split["role"] = split["case_id"].str.replace("case", "L"), "train"
