@@ -103,8 +103,7 @@ rule choose_rate:
     """Choose the learning rate of one initialisation by its Dice on validation cases."""
     input:
         metrics=[
-            f"results/finetune/tuning/init-{{init}}_lr-{rate}/metrics.json"
-            for rate in PARAMS.finetune.learning_rates
+            f"results/finetune/tuning/init-{{init}}_lr-{rate}/metrics.json" for rate in PARAMS.finetune.learning_rates
         ],
     output:
         rate="results/finetune/rates/{init}.json",
