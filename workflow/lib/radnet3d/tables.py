@@ -41,7 +41,6 @@ EXCLUSIONS = (
     "no_series_uid",
     "unsupported_modality",
     *(reason for reason in GEOMETRY if reason != "regular"),
-    "not_a_volume",  # labels say localizer or derived
     "undecodable_pixels",
 )
 """Why a file or a series was left out, in words that do not change."""
@@ -214,6 +213,9 @@ PROPOSALS = table("proposals", ("case_id",), {
     "n_slices": COUNT, "n_liver_slices": COUNT,
     "recall": NUMBER, "n_extra_slices": COUNT, "fallback": FLAG,  # fallback: no window passed, so the whole scan is taken
 })  # fmt: skip
+
+FAILURE_DICE = 0.5
+"""A case below this Dice is counted as a failure."""
 
 RUN_CASES = table("run_cases", ("run_id", "case_id"), {
     "run_id": TEXT, "case_id": TEXT, "dice_per_case": NUMBER, "predicted_ml": NUMBER, "true_ml": NUMBER, "is_empty": FLAG,
