@@ -214,9 +214,6 @@ PROPOSALS = table("proposals", ("case_id",), {
     "recall": NUMBER, "n_extra_slices": COUNT, "fallback": FLAG,  # fallback: no window passed, so the whole scan is taken
 })  # fmt: skip
 
-FAILURE_DICE = 0.5
-"""A case below this Dice is counted as a failure."""
-
 RUN_CASES = table("run_cases", ("run_id", "case_id"), {
     "run_id": TEXT, "case_id": TEXT, "dice_per_case": NUMBER, "predicted_ml": NUMBER, "true_ml": NUMBER, "is_empty": FLAG,
 })  # fmt: skip

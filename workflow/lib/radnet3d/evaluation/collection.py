@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from radnet3d.errors import StaleResultError, TableError
+from radnet3d.evaluation.comparison import FAILURE_DICE
 from radnet3d.runs import FinetuneRun, read_run, settings_of
-from radnet3d.tables import FAILURE_DICE, RUN_CASES, read_table
+from radnet3d.tables import RUN_CASES, read_table
 
 TASK = "liver"
 FACTORS = ("init", "n_train", "subset_seed", "init_seed")

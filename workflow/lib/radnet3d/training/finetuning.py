@@ -27,12 +27,13 @@ from radnet3d.models.vnet import Segmenter
 from radnet3d.params import Input
 from radnet3d.runs import FinetuneFactors, FinetuneRun
 from radnet3d.splits import check_one_side, training_cases
-from radnet3d.tables import FAILURE_DICE, LIVER_SPLIT, PROPOSALS, SUBSETS, read_table
+from radnet3d.tables import LIVER_SPLIT, PROPOSALS, SUBSETS, read_table
 from radnet3d.training.cases import Case, crop, drawn_crop, evaluate, load_cases
 from radnet3d.training.loop import Recipe, autocast, choose_device, drawn_places, fit, to_device
 
 Ranges = dict[str, tuple[int, int]]
 """case_id -> half-open range of slices."""
+FAILURE_DICE = 0.5
 BATCH_SIZE = 8  # of evaluation
 
 
