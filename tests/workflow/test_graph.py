@@ -17,29 +17,33 @@ from support.tiny_run import environment, make_folder, planned, run, snakemake
 pytestmark = pytest.mark.slow
 
 
-MOMENTS_S = [random.Random(20261122).uniform(8, 40) for _ in range(2)]
+MOMENTS = random.Random(20261122).sample(range(2, 20), 2)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all results, of a run killed twice on the way; tests that change it put it back."""
     folder = make_folder(tmp_path_factory.mktemp("graph") / "project")
-    for moment_s in MOMENTS_S:
-        start_and_kill(folder, moment_s)
+    for n_jobs in MOMENTS:
+        start_and_kill(folder, n_jobs)
     snakemake(folder)
     return folder
 
 
-def start_and_kill(folder: Path, moment_s: float) -> None:
-    """Start a run in `folder` and kill it and all its jobs after `moment_s` seconds."""
+def start_and_kill(folder: Path, n_jobs: int) -> None:
+    """Start a run in `folder`, and kill it and all its jobs half a second after it finished `n_jobs` of them."""
     command = [str(Path(sys.executable).parent / "snakemake"), "--cores", "2"]
-    with (folder / "killed.log").open("w") as log:
+    log = folder / "killed.log"
+    with log.open("w") as output:
         running = subprocess.Popen(
-            command, cwd=folder, env=environment(), start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+            command, cwd=folder, env=environment(), start_new_session=True, stdout=output, stderr=subprocess.STDOUT
         )
-        time.sleep(moment_s)
+        while running.poll() is None and log.read_text().count("Finished jobid:") < n_jobs:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        assert running.poll() is None, log.read_text()[-6000:]
         os.killpg(running.pid, signal.SIGKILL)
-        assert running.wait() == -signal.SIGKILL, (folder / "killed.log").read_text()[-6000:]
+        running.wait()
 
 
 def replaced(path: Path, old: str, new: str) -> None:
