@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,11 @@ def real_data() -> Path:
     if not (folder / "real").is_dir():
         pytest.skip(f"no real data: {folder} (set RADNET3D_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def subnormal_numbers() -> Iterator[None]:
+    """Give the next test the subnormal numbers that training in this process switched off; hypothesis wants them."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
