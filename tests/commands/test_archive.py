@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from radnet3d.cli import radnet3d
 from radnet3d.errors import ArchiveError, LiverCaseError, OutputError
 from radnet3d.params import Params, load_params
-from radnet3d.tables import LIVER_CASES, PLAN, TRUTH, read_table
+from radnet3d.tables import ATTRIBUTION, FETCHED, LIVER_CASES, PLAN, PLAN_SUMMARY, TRUTH, read_table, write_table
 
 
 @pytest.fixture
@@ -38,13 +38,36 @@ def test_plan_then_fetch_every_shard(params: Params, tmp_path: Path) -> None:
     assert len(read_table(tmp_path / "truth.parquet", TRUTH)) == len(plan) == 2
     for shard in ("000", "001", "002"):
         done = run(
-            "fetch", str(tmp_path / "plan.parquet"), str(tmp_path / shard), "--shard", shard, "--settings", settings
-        )
+            "fetch", str(tmp_path / "plan.parquet"), str(tmp_path / shard), str(tmp_path / f"fetched/{shard}.csv"),
+            "--shard", shard, "--settings", settings,
+        )  # fmt: skip
         assert done.exit_code == 0, done.output
         assert (tmp_path / shard).is_dir()  # even when no series belongs to it
+        fetched = read_table(tmp_path / f"fetched/{shard}.csv", FETCHED)
+        assert fetched["SeriesInstanceUID"].tolist() == plan.loc[plan["shard"] == shard, "SeriesInstanceUID"].tolist()
     for row in plan.itertuples():
         folder = tmp_path / str(row.shard) / str(row.PatientID) / str(row.SeriesInstanceUID)
         assert len([p for p in folder.iterdir() if p.suffix not in (".db", ".txt")]) == row.n_instances
+
+
+def test_a_plan_is_shown_before_a_byte_moves_and_accounted_for_afterwards(params: Params, tmp_path: Path) -> None:
+    said = run("plan", str(tmp_path), "--settings", archive_json(params))
+    assert "2 series of 1 patients" in said.output and "GB are free" in said.output
+    assert read_table(tmp_path / "summary.csv", PLAN_SUMMARY)["n_series"].iloc[0] == 2
+    plan = read_table(tmp_path / "plan.parquet", PLAN)
+    tables = []
+    for n, reason in enumerate(["", "not_found"]):
+        rows = plan.iloc[[n]][["SeriesInstanceUID", "PatientID", "collection_id"]]
+        tables.append(tmp_path / f"{n}.csv")
+        write_table(rows.assign(n_files=1, n_bytes=7, reason=reason, detail=""), tables[-1], FETCHED)
+    done = run(
+        "attribution", str(tmp_path / "plan.parquet"), str(tmp_path / "out"), *map(str, tables), "--source", "phantom"
+    )
+    assert done.exit_code == 0, done.output
+    used = read_table(tmp_path / "out/attribution.csv", ATTRIBUTION)
+    assert used["n_bytes"].tolist() == [7] and used["licence_url"].str.endswith("/zero/1.0/").all()
+    assert read_table(tmp_path / "out/missing.csv", FETCHED)["reason"].tolist() == ["not_found"]
+    assert "nothing to cite" in (tmp_path / "out/attribution.md").read_text()
 
 
 def test_truth_is_not_where_the_labels_look(params: Params, tmp_path: Path) -> None:
@@ -58,7 +81,14 @@ def test_wrong_shard_and_unknown_settings(params: Params, tmp_path: Path) -> Non
     run("plan", str(tmp_path), "--settings", settings)
     assert (
         run(
-            "fetch", str(tmp_path / "plan.parquet"), str(tmp_path / "x"), "--shard", "003", "--settings", settings
+            "fetch",
+            str(tmp_path / "plan.parquet"),
+            str(tmp_path / "x"),
+            str(tmp_path / "x.csv"),
+            "--shard",
+            "003",
+            "--settings",
+            settings,
         ).exit_code
         == 2
     )

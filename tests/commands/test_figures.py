@@ -22,8 +22,10 @@ VERBS = {
     "heads": ["pretrain/dicom/heads.csv", "pretrain/shuffled/heads.csv", "OUT.svg"],
     "curves": ["pretrain/dicom/history.csv", "pretrain/shuffled/history.csv", "OUT.svg"],
     "label-accuracy": ["labels/accuracy.csv", "OUT.svg"],
-    "census": ["labels/census.csv", "OUT.svg"],
-    "coverage": ["labels/census.csv", "OUT.svg"],
+    "census": ["labels/census_index/census.csv", "OUT.svg"],
+    "rated": ["labels/gold/rules.csv", "labels/gold/regex.csv", "labels/gold/body-part-examined.csv", "OUT.svg"],
+    "witnesses": ["labels/census_index/witness_use.csv", "OUT.svg"],
+    "funnel": ["labels/census_index/funnel.csv", "OUT.svg"],
     "contact-sheet": ["labels/labels.parquet", "volumes/000", "OUT.png", "--settings", INPUT, "--n", "10"],
     "proposals": ["liver/proposals.csv", "liver/cases/cases.parquet", "OUT.svg"],
 }
@@ -66,6 +68,13 @@ def test_the_folder_must_name_an_encoder(results: Path, tmp_path: Path) -> None:
     path.write_bytes((results / "pretrain" / "dicom" / "heads.csv").read_bytes())
     result = CliRunner().invoke(commands, ["heads", str(path), str(tmp_path / "x.svg"), "--source", "idc"])
     assert isinstance(result.exception, TableError) and "elsewhere" in str(result.exception)
+
+
+def test_rated_wants_a_labeller_it_knows(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "forest.csv"
+    path.write_bytes((results / "labels" / "gold" / "rules.csv").read_bytes())
+    result = CliRunner().invoke(commands, ["rated", str(path), str(tmp_path / "x.svg"), "--source", "idc"])
+    assert isinstance(result.exception, TableError) and "forest.csv" in str(result.exception)
 
 
 def test_every_verb_has_help() -> None:

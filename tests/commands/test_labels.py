@@ -17,6 +17,18 @@ ROWS = """SeriesInstanceUID,Modality,collection_id,StudyDescription,SeriesDescri
 1.2,SEG,upenn_gbm,BRAIN,Tumour
 """
 
+CENSUS_TABLES = {
+    "census": tables.CENSUS,
+    "rule_use": tables.RULE_USE,
+    "witness_use": tables.WITNESS_USE,
+    "body_part": tables.BODY_PART,
+    "disagreements": tables.DISAGREEMENTS,
+    "disagreement_examples": tables.LABEL_SAMPLE,
+    "funnel": tables.FUNNEL,
+    "classes": tables.CLASSES,
+    "sample": tables.LABEL_SAMPLE,
+}
+
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(commands, [str(argument) for argument in arguments])
@@ -61,7 +73,7 @@ def test_unreadable_catalogue_is_named(tmp_path: Path, name: str) -> None:
     assert name in str(result.exception)
 
 
-def test_evaluate_targets_and_census(tmp_path: Path, labels_path: Path) -> None:
+def test_evaluate_and_targets(tmp_path: Path, labels_path: Path) -> None:
     truth = tmp_path / "truth.csv"
     truth.write_text("SeriesInstanceUID,gold_plane,gold_sequence\n1.3,axial,CT\n1.1,axial,T2\n", encoding="utf-8")
     assert run("evaluate", truth, labels_path, tmp_path / "scores.csv").exit_code == 0
@@ -75,9 +87,73 @@ def test_evaluate_targets_and_census(tmp_path: Path, labels_path: Path) -> None:
     targets = tables.read_table(tmp_path / "targets.parquet", tables.TARGETS)
     assert targets["sequence"].tolist() == ["CT", "T2-FLAIR"]
 
-    assert run("census", labels_path, tmp_path / "census.csv").exit_code == 0
-    counts = tables.read_table(tmp_path / "census.csv", tables.CENSUS)
+
+def test_evaluate_prints_scores_and_confusion_and_writes_nothing(tmp_path: Path, labels_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text(
+        "SeriesInstanceUID,gold_plane,gold_regions\n1.3,axial,abdomen\n1.1,coronal,neck\n", encoding="utf-8"
+    )
+    before = sorted(tmp_path.iterdir())
+    result = run("evaluate", truth, labels_path)
+    assert result.exit_code == 0, result.exception
+    lines = [line.split() for line in result.output.splitlines()]
+    assert ["plane", "accuracy", "0.500", "[0.095,", "0.905]", "1", "of", "2"] in lines
+    assert ["plane", "coverage", "1.000", "[0.342,", "1.000]", "2", "of", "2"] in lines
+    assert ["coronal", "1"] in lines  # of truth, once: taken for axial, the only label
+    assert ["neck", "0", "1", "0"] in lines  # both, missed, added
+    assert ["head", "0", "0", "1"] in lines
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["regex", "body-part-examined"])
+def test_baseline_is_scored_like_labels(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in.csv").write_text(ROWS, encoding="utf-8")
+    truth = tmp_path / "truth.csv"
+    truth.write_text("SeriesInstanceUID,gold_regions\n1.3,abdomen\n", encoding="utf-8")
+    assert run("baseline", name, tmp_path / "in.csv", tmp_path / "out.parquet").exit_code == 0
+    result = run("evaluate", truth, tmp_path / "out.parquet")
+    assert result.exit_code == 0, result.exception
+    assert "micro_f1" in result.output
+
+
+def test_baseline_of_some_series(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(ROWS, encoding="utf-8")
+    (tmp_path / "some.csv").write_text("SeriesInstanceUID\n1.1\n", encoding="utf-8")
+    result = run("baseline", "regex", tmp_path / "in.csv", tmp_path / "out.parquet", "--of", tmp_path / "some.csv")
+    assert result.exit_code == 0, result.exception
+    assert pd.read_parquet(tmp_path / "out.parquet")["SeriesInstanceUID"].tolist() == ["1.1"]
+
+
+def test_census_writes_tables_that_fit_their_schemas(tmp_path: Path, labels_path: Path) -> None:
+    result = run("census", labels_path, tmp_path / "in.csv", tmp_path / "census")
+    assert result.exit_code == 0, result.exception
+    for name, schema in CENSUS_TABLES.items():
+        tables.read_table(tmp_path / "census" / f"{name}.csv", schema)
+    assert {path.stem for path in (tmp_path / "census").iterdir()} == CENSUS_TABLES.keys()
+    counts = tables.read_table(tmp_path / "census" / "census.csv", tables.CENSUS)
     assert counts["n_series"].sum() == 3 * len(tables.HEADS)
+
+
+def test_census_of_another_catalogue_is_refused(tmp_path: Path, labels_path: Path) -> None:
+    (tmp_path / "other.csv").write_text(ROWS.replace("1.2,", "1.7,"), encoding="utf-8")
+    result = run("census", labels_path, tmp_path / "other.csv", tmp_path / "census")
+    assert isinstance(result.exception, RadnetError) and "other.csv" in str(result.exception)
+    assert not (tmp_path / "census").exists()
+
+
+def test_baseline_of_another_name_is_refused(tmp_path: Path) -> None:
+    assert run("baseline", "forest", tmp_path / "in.csv", tmp_path / "out.parquet").exit_code == 2
+
+
+def test_disagreements(tmp_path: Path) -> None:
+    rows = (
+        "SeriesInstanceUID,Modality,SeriesDescription,BodyPartExamined\n1.1,MR,BREAST T1,TSPINE\n1.2,CT,CHEST,CHEST\n"
+    )
+    (tmp_path / "in.csv").write_text(rows, encoding="utf-8")
+    assert run("from-catalogue", tmp_path / "in.csv", tmp_path / "labels.parquet").exit_code == 0
+    assert run("disagreements", tmp_path / "labels.parquet", tmp_path / "dis.csv").exit_code == 0
+    counts = tables.read_table(tmp_path / "dis.csv", tables.DISAGREEMENTS)
+    assert counts[["value", "other_value", "n_series"]].to_numpy().tolist() == [["breast", "spine", 1]]
 
 
 def test_evaluate_without_truth(tmp_path: Path, labels_path: Path) -> None:

@@ -18,7 +18,7 @@ PIXELS = ["pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "si
 ENVIRONMENTS = {
     "data": (
         "Archive, headers, labels, volumes: no torch.",
-        [*BASE, *PIXELS, "boto3", "idc-index-data", "pillow", "polars", "scipy"],
+        [*BASE, *PIXELS, "idc-index-data", "pillow", "polars", "requests", "scipy", "tenacity", "urllib3"],
     ),
     "train": (
         "Pretraining, proposals, fine-tuning: the one with torch.",

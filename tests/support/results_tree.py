@@ -15,7 +15,6 @@ from radnet3d.params import Comparison, load_params
 from radnet3d.runs import FinetuneRun, settings_of
 from radnet3d.tables import (
     CASES,
-    CENSUS,
     COMPARISON,
     EXCLUDED,
     HEAD_SCORES,
@@ -34,6 +33,7 @@ from radnet3d.tables import (
     VOLUMES,
     write_table,
 )  # fmt: skip
+from support.catalogue import write_catalogue_labels
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -200,7 +200,7 @@ def head_scores(rng: np.random.Generator, skill: float) -> pd.DataFrame:
 
 
 def write_labels(results: Path, rng: np.random.Generator) -> None:
-    """Labels and truth of a small archive, accuracy, census, exclusions."""
+    """Labels and truth of a small archive, accuracy, labels of a small catalogue, exclusions."""
     n = 48
     labels = pd.DataFrame({
         "SeriesInstanceUID": [f"1.2.3.{i}" for i in range(n)], "StudyInstanceUID": [f"1.2.{i // 4}" for i in range(n)],
@@ -208,6 +208,7 @@ def write_labels(results: Path, rng: np.random.Generator) -> None:
         "subject": "human", "kind": "volume", "contrast": rng.choice(["yes", "no", "unknown"], n),
         "plane": rng.choice(["axial", "coronal", "sagittal"], n), "regions": rng.choice(["head", "abdomen", "abdomen;chest"], n),
         "n_slices": 40.0, "slice_spacing_mm": 3.0, "obliquity_deg": 0.5, "gantry_tilt_deg": 0.0, "PatientPosition": "HFS",
+        "phase": "unknown", "kernel": "unknown", "disagreements": "",
         "geometry": "regular", **{f"{head}_evidence": f"rule {head}-1: SeriesDescription 'TEST DATA'" for head in HEADS},
     })  # fmt: skip
     labels["sequence"] = np.where(labels["Modality"] == "CT", "CT", rng.choice(["T1", "T2", "FLAIR", "unknown"], n))
@@ -218,16 +219,7 @@ def write_labels(results: Path, rng: np.random.Generator) -> None:
     pairs = joined(truth, labels, name="TEST DATA")
     write_table(score(pairs), results / "labels" / "accuracy.csv", LABEL_SCORES)
     write_table(confusion(pairs), results / "labels" / "accuracy_confusion.csv", LABEL_CONFUSION)
-    groups = [
-        (m, f"test_collection_{i:02d}", int(90000 / (i + 1))) for i in range(40) for m in ("CT", "MR", "PT", "SR")
-    ]
-    census = [
-        {"Modality": m, "collection_id": name, "head": head, "n_series": size, "n_answered": n, "n_unknown": size - n}
-        for m, name, size in groups
-        for head in HEADS
-        for n in [int(size * rng.uniform(0.3, 1))]
-    ]
-    write_table(pd.DataFrame(census), results / "labels" / "census.csv", CENSUS)
+    write_catalogue_labels(results)
     excluded = pd.DataFrame({"path": ["P001/a", "P002/b", "P002/c"], "SeriesInstanceUID": ["1.2.3.900", "1.2.3.901", ""],
                              "reason": ["missing_slice", "gantry_tilt", "not_dicom"], "detail": "TEST DATA"})  # fmt: skip
     write_table(excluded, results / "series" / "000" / "excluded.csv", EXCLUDED)
@@ -245,6 +237,7 @@ def write_volumes(results: Path, rng: np.random.Generator) -> None:
         np.save(folder / f"{uid}.npy", (np.where(body, 60, -900) + rng.normal(0, 30, body.shape)).astype(np.int16))
     volumes = labels[["SeriesInstanceUID", "PatientID", "Modality"]].assign(
         path=labels["SeriesInstanceUID"] + ".npy", original_shape_zyx="40,256,256", original_spacing_zyx_mm="3,1,1",
+        volume=0, volume_of="", is_whole=True, axes_lps="S,P,L", corrected_tilt_deg=0.0,
         spacing_zyx_mm="2.5,5,5", intensity=np.where(labels["Modality"] == "CT", "hu", "robust_0_1000"),
     )  # fmt: skip
     write_table(volumes, folder / "volumes.parquet", VOLUMES)

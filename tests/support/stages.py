@@ -5,7 +5,7 @@ from pathlib import Path
 from radnet3d.provenance import PACKAGE, reached_statements
 from support.rules import ROOT, read_rules
 
-GROUND = {"params.py", "tables.py", "errors.py", "atomic.py"}
+GROUND = {"params.py", "tables.py", "errors.py", "atomic.py", "vocabulary.py"}
 """What every command stands on; a change there is left to Snakemake, which knows which commands it concerns."""
 
 

@@ -35,7 +35,7 @@ PAPER_NETWORK = Network(
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "network": NETWORK.model_dump(mode="json"),
-    "volumes": {"shape_zyx": SHAPE},
+    "volumes": {"shape_zyx": SHAPE, "correct_tilt": False, "n_per_series_max": 1},
     "input": {"ct_window_hu": [-200, 300]},
     "pretrain": {
         "seed": 0, "fraction_validation": 0.2, "fraction_test": 0.2, "steps": 6, "batch_size": 4,
@@ -74,6 +74,7 @@ def write_series(folder: Path, n_patients: int = 10, n_series: int = 2, seed: in
         volumes.append({
             "SeriesInstanceUID": uid, "PatientID": patient, "Modality": "CT" if is_ct else "MR", "path": path.name,
             "intensity": "hu" if is_ct else "robust_0_1000", "original_shape_zyx": "20,32,32",
+            "volume": 0, "volume_of": "", "is_whole": True, "axes_lps": "S,P,L", "corrected_tilt_deg": 0.0,
             "original_spacing_zyx_mm": "3,2,2", "spacing_zyx_mm": "3.75,4,4",
         })  # fmt: skip
         targets.append({

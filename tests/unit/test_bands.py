@@ -19,11 +19,25 @@ def answers(found: np.ndarray) -> dict[str, float]:
 
 
 def test_bands_are_known_for_axial_series_from_the_pelvis_up():
-    assert bands_of(ABDOMEN, "AX") is ABDOMEN_AND_PELVIS
-    assert bands_of(CHEST_TO_PELVIS, "AX") is TRUNK
-    assert bands_of(ABDOMEN, "COR") is None and bands_of(ABDOMEN, "") is None
-    assert bands_of(bits("Lung"), "AX") is CHEST and bands_of(bits("Liver Kidney"), "AX") is None
-    assert bands_of(bits("Lung Liver Kidney Intestine Pelvis", absent=""), "AX") is None, "the head may be in it"
+    assert bands_of(ABDOMEN, "AX", "S,P,L") is ABDOMEN_AND_PELVIS
+    assert bands_of(CHEST_TO_PELVIS, "AX", "S,P,L") is TRUNK
+    assert bands_of(ABDOMEN, "COR", "S,P,L") is None and bands_of(ABDOMEN, "", "S,P,L") is None
+    assert bands_of(bits("Lung"), "AX", "S,P,L") is CHEST and bands_of(bits("Liver Kidney"), "AX", "S,P,L") is None
+    assert bands_of(bits("Lung Liver Kidney Intestine Pelvis", absent=""), "AX", "S,P,L") is None, (
+        "the head may be in it"
+    )
+
+
+def test_bands_are_turned_where_slices_go_to_the_feet_and_unknown_where_they_go_elsewhere():
+    down = bands_of(ABDOMEN, "AX", "I,P,R")
+    assert (
+        down is not None
+        and down["Liver"] == (0.0, pytest.approx(0.45))
+        and down["Pelvis"] == (pytest.approx(0.58), 1.0)
+    )
+    head_half = bits_of_part(ABDOMEN, down, (0.0, 0.35))  # the first slices are the upper ones
+    assert answers(head_half)["Liver"] == 1 and answers(head_half)["Pelvis"] == 0
+    assert bands_of(ABDOMEN, "AX", "L,P,S") is None and bands_of(ABDOMEN, "AX", "") is None
 
 
 def test_the_pelvis_alone_holds_no_liver():

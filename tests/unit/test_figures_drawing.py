@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from radnet3d.evaluation.comparison import compare
-from radnet3d.figures import contact_sheet, curves, dice, differences, overlays, proposals
+from radnet3d.figures import census, contact_sheet, curves, dice, differences, overlays, proposals, rated, witnesses
 from radnet3d.figures.style import ARMS, mark_synthetic, new_figure, save_figure
 from radnet3d.params import Finetune
 from support.results_tree import comparison_settings, made_up_cases
@@ -37,6 +37,35 @@ def test_one_size_one_case(tmp_path: Path) -> None:
     runs = cases.assign(dice_per_case_mean=cases["dice_per_case"])
     save_figure(dice.draw(comparison, runs), tmp_path / "dice.svg")
     save_figure(differences.draw(comparison, 0.02), tmp_path / "differences.svg")
+
+
+def test_a_head_that_does_not_apply_has_no_bar_and_says_so() -> None:
+    rows = [{"head": head, "Modality": "MR", "collection_id": "a", "n_series": 4, "n_answered": n, "n_na": 4 - n} for head, n in (("plane", 4), ("kernel", 0))]  # fmt: skip
+    axes = census.draw(pd.DataFrame(rows)).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["100%", "does not apply"]
+    assert [bar.get_width() for bar in axes.patches] == [1, 0, 1, 0]
+
+
+def test_a_labeller_has_no_mark_where_it_answers_nothing() -> None:
+    def scores(n_answered: int) -> pd.DataFrame:
+        rates = {"agreement": (3, 4), "coverage": (n_answered, 4)}
+        rows = [{"head": "plane", "metric": m, "value": n / of, "low": 0.3, "high": 0.9, "n": n, "n_of": of} for m, (n, of) in rates.items()]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    axes = rated.draw({"rules": scores(4), "regex": scores(0)}).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["75.0%"]
+
+
+@pytest.mark.parametrize(
+    ("witness", "sort"),
+    [
+        ("SeriesDescription", "text of the series"),
+        ("", "nothing: unknown"),
+        ("Modality, instanceCount", "other header values"),
+    ],
+)
+def test_sorts_of_evidence(witness: str, sort: str) -> None:
+    assert witnesses.sort_of(witness) == sort
 
 
 def test_one_curve_and_one_encoder(tmp_path: Path) -> None:

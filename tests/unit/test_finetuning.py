@@ -32,7 +32,7 @@ def pretrained(path, patients=("P00",), seed=9):
     initialise(model, torch.Generator().manual_seed(seed))
     save_checkpoint(
         Checkpoint(
-            kind="pretrain", network=NETWORK, input=Input(ct_window_hu=(-200, 300)), volumes=Volumes(shape_zyx=SHAPE),
+            kind="pretrain", network=NETWORK, input=Input(ct_window_hu=(-200, 300)), volumes=Volumes(shape_zyx=SHAPE, correct_tilt=False, n_per_series_max=1),
             precision="bf16", patients=patient_digests(patients), weights=model.state_dict(),
         ),
         path,

@@ -1,6 +1,5 @@
 """Geometry from positions: every reason, the laws, and every real series."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -63,6 +62,13 @@ def test_every_reason(reason):
         (stack([0, 1, 2, 3.008]), "regular"),  # within 1 %: coordinates are rounded
         (stack([0, 1, 2, 3.1]), "irregular_spacing"),
         (tilted(0.02), "regular"),
+        (tilted(0.09, n=30), "gantry_tilt"),  # 0.2 mm from first to last: IDC refuses it too
+        ([*stack([0, 1, 2]), slice_at((0.0, 0.0, 3.0), (1, 0, 0, 0, 1, 0.001))], "mixed_orientation"),
+        ([*stack([0, 1, 2]), slice_at((0.0, 0.0, 3.0), (1, 0, 0, 0, 1, 0.00005))], "regular"),  # rounding
+        ([*stack([0, 1, 2]), slice_at((0.0, 0.0, 3.0), pixel_spacing_mm=(1.0, 2.001))], "mixed_size"),
+        (stack([0, 1, 2, 3], orientation=(1.009, 0, 0, 0, 1.009, 0)), "no_geometry"),  # row x column is 1.018 long
+        ([slice_at((0.06 * (i % 2), 0.0, float(i))) for i in range(7)], "irregular_spacing"),  # steps of +-0.06 mm
+        ([slice_at((0.02 * (i % 2), 0.0, float(i))) for i in range(7)], "regular"),
         (tilted(0.5), "gantry_tilt"),
         (tilted(12)[:5] + tilted(12)[6:], "missing_slice"),  # the first reason of several
         (stack([0, 3, 6, 12, 24]), "missing_slice"),
@@ -116,6 +122,38 @@ def test_extent_along_the_body_includes_whole_pixels():
     geometry = series_geometry(coronal)
     assert (geometry.z_min_lps_mm, geometry.z_max_lps_mm) == (96.5, 100.5)
     assert (geometry.position_min_mm, geometry.position_max_mm) == (0.0, 3.0)
+    assert geometry.body_coverage_mm == 4.0  # four rows; slices are stacked across the body
+
+
+@pytest.mark.parametrize(
+    ("slices", "coverage_mm"),
+    [
+        (stack([0, 2.5, 5, 7.5]), 10.0),  # half a slice more at each end than from centre to centre
+        (stack([10, 8, 6, 4, 8]), 8.0),
+        (stack([3]), 0.0),  # one slice: how thick it is, positions do not say
+        (tilted(12, n=10), 45.0 + 4 * math.sin(math.radians(12)) + 5 * math.cos(math.radians(12)) ** 2),
+        ([*stack([0, 1, 2, 3]), slice_at((0.0, 0.0, 60.0), CORONAL)], 60.5),
+    ],
+)
+def test_coverage_of_the_body(slices, coverage_mm):
+    assert series_geometry(slices).body_coverage_mm == pytest.approx(coverage_mm)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "axes"),
+    [
+        (AXIAL, "S,P,L"),
+        ((-1, 0, 0, 0, -1, 0), "S,A,R"),  # prone, seen from the feet
+        ((-1, 0, 0, 0, 1, 0), "I,P,R"),  # seen from the head: slices ascend to the feet
+        (CORONAL, "P,I,L"),
+        (SAGITTAL, "R,I,P"),
+        ((0, 1, 0, 0, 0, 1), "L,S,P"),
+        ((0.8, 0.6, 0, -0.6, 0.8, 0), "S,P,L"),  # turned by 37 degrees in the plane
+        ((0.7, 0.714143, 0, -0.714143, 0.7, 0), "S,R,P"),  # by 46 degrees: each axis is named once
+    ],
+)
+def test_where_the_axes_point_to(orientation, axes):
+    assert series_geometry([slice_at((0.0, 0.0, 0.0), orientation)]).axes_lps == axes
 
 
 NUMBERS = st.floats(-500, 500, allow_nan=False)
@@ -123,7 +161,7 @@ STACKS = st.lists(st.sampled_from([0.5, 1.0, 1.0, 1.0, 2.0, 0.0]), min_size=1, m
 
 
 def facts(geometry: Geometry) -> dict:
-    return {name: value for name, value in dataclasses.asdict(geometry).items() if not isinstance(value, np.ndarray)}
+    return {name: value for name, value in vars(geometry).items() if isinstance(value, str | float | int)}
 
 
 @settings(max_examples=60, deadline=None)

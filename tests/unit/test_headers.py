@@ -189,6 +189,32 @@ def test_one_row_a_series_with_the_first_value_that_is_given(tmp_path):
     )
 
 
+def test_a_copy_of_a_file_is_left_out_and_its_series_stays(tmp_path):
+    paths = write_series(tmp_path / "a", [0, 2, 4, 6])
+    names = ["a/001 copy.dcm", "b/001.dcm", "b/002.dcm"]
+    (tmp_path / "b").mkdir()
+    for name, path in zip(names, [paths[1], paths[1], paths[2]], strict=True):
+        (tmp_path / name).write_bytes(path.read_bytes())
+    os.link(paths[3], tmp_path / "b/link")
+    extract = extract_series(tmp_path, n_processes=1)
+    assert extract.series.loc[0, ["n_files", "geometry"]].tolist() == [4, "regular"]
+    excluded = extract.excluded[["path", "SeriesInstanceUID", "reason", "detail"]].values.tolist()
+    kept = ["a/001 copy.dcm", "a/001 copy.dcm", "a/002.dcm", "a/003.dcm"]
+    left_out = ["a/001.dcm", "b/001.dcm", "b/002.dcm", "b/link"]
+    assert excluded == [
+        [name, "1.2.3.4", "duplicate_file", f"same bytes as {first}"]
+        for name, first in zip(left_out, kept, strict=True)
+    ]
+
+
+def test_files_that_share_an_image_but_not_its_bytes_are_all_kept(tmp_path):
+    paths = write_series(tmp_path, [0, 2, 4, 6])
+    (tmp_path / "other.dcm").write_bytes(paths[1].read_bytes()[:-2] + b"\x7f\x7f")
+    extract = extract_series(tmp_path, n_processes=1)
+    assert extract.series.loc[0, ["n_files", "geometry"]].tolist() == [5, "duplicate_position"]
+    assert len(extract.excluded) == 0
+
+
 def test_result_does_not_depend_on_names_or_processes(tmp_path):
     order = random.Random(1).sample(range(90), 90)
     for index in range(90):

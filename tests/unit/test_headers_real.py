@@ -100,3 +100,11 @@ def test_every_file_is_accounted_for(real_data, extract):
     n_files = sum(path.is_file() for path in (real_data / "real").rglob("*"))
     assert extract.series["n_files"].sum() + len(extract.excluded) == n_files
     assert set(extract.excluded["reason"]) == {"not_dicom", "no_pixel_data"}
+
+
+def test_pydicom_alone_gives_the_same_tables(real_data, extract, monkeypatch):
+    monkeypatch.setattr("radnet3d.dicom.headers.PlainReader.read", lambda *_: None)
+    slow = extract_series(real_data / "real", n_processes=1)
+    assert slow.series.equals(extract.series)
+    assert slow.files.equals(extract.files)
+    assert slow.excluded.equals(extract.excluded)

@@ -133,6 +133,54 @@ CATALOGUE = [  # Modality, StudyDescription, SeriesDescription -> head, value
     ("MR", "", "whole_spine T2", "regions", "spine"),
     ("CT", "Porcine Phantom", "1", "subject", "phantom"),
     ("MR", "Mouse brain", "1", "subject", "animal"),
+    ("MR", "", "Cor 2D T2*GRE", "sequence", "T2STAR"),
+    ("MR", "", "twist_20s_dyn_TRA (h20 ex B17)", "sequence", "T1"),
+    ("MR", "", "t1_fl2d_tra_mbh_pat2", "sequence", "T1"),
+    ("MR", "", "T2Post1", "sequence", "T2"),
+    ("MR", "", "post2", "sequence", "T1"),
+    ("MR", "", "3D AX FS Pre", "sequence", "T1"),
+    ("MR", "", "post needle_L", "sequence", "unknown"),
+    ("MR", "", "ASSET calibration", "sequence", "unknown"),
+    ("MR", "", "mIP_Images(SW)", "sequence", "T2STAR"),
+    ("CT", "KL.P BEZ I Z CE", "2.5 mm", "contrast", "unknown"),
+    ("CT", "Ganzkoerper nativ u. mit KM", "GK p.v. 3", "contrast", "yes"),
+    ("CT", "CT Bone Marrow Biopsy", "Pre Procedure", "contrast", "unknown"),
+    ("CT", "", "Chest/Abd/Pe 5.0 B60f", "contrast", "unknown"),
+    ("MR", "", "t2_spc_tra_iso_320", "contrast", "unknown"),
+    ("CT", "", "100ML OPTI320", "contrast", "yes"),
+    ("CT", "CT NON-INFUSED CHEST", "5 mm", "contrast", "no"),
+    ("CT", "", "CT Atten Cor Head In 3.75thk", "plane", "unknown"),
+    ("CT", "CHEST", "CT SCOUT HEAD IN", "regions", "chest"),
+    ("CT", "", "Recon 2: CH/ABD/PELVIS", "plane", "unknown"),
+    ("MR", "", "TR 2sec TE 40ms", "plane", "unknown"),
+    ("MR", "", "Ax 3D T1 FS Post_SUB_MIP_COR", "plane", "coronal"),
+    ("MR", "", "POSTAXIAL T1", "plane", "axial"),
+    ("MR", "", "(27707/1502/1)-(27707/1500/1)", "kind", "derived"),
+    ("PT", "", "Stat50m_OSEM_28sub_2it_NoPost", "kind", "volume"),
+    ("MR", "", "SmartBrain", "kind", "localizer"),
+    ("PT", "PET/CT skull base to thigh", "ScreenCap", "regions", "wholebody"),
+    ("MR", "BREAST^AB-MRI STUDY", "SAG MPR", "regions", "breast"),
+    ("MR", "IRM HANCHE DROITE", "T1", "regions", "lower_limb;pelvis"),
+    ("CT", "TX AS AI", "S/C", "regions", "abdomen;chest;pelvis"),
+    ("MR", "CONTRALATERAL BREAST", "LEFT_CA_P", "regions", "breast"),
+    ("CT", "", "Abd Arterial 3.0 B30f", "phase", "arterial"),
+    ("CT", "", "F. ZYLNA 5.0 B31s", "phase", "portal"),
+    ("CT", "", "NEPHROGRAPHIC 80 SEC", "phase", "portal"),
+    ("CT", "", "Excretora 10 min", "phase", "delayed"),
+    ("CT", "", "ARTERIAL/VENOUS AXIAL THIN", "phase", "unknown"),
+    ("CT", "CT LIVER W/O CONTRAST", "5 mm", "phase", "native"),
+    ("CT", "", "CAROTID ARTERY", "phase", "unknown"),
+    ("MR", "", "AX LAVA PORTAL VENOUS +C", "phase", "portal"),
+    ("MR", "", "T1 VIBE DYNAMIC", "phase", "unknown"),
+    ("PT", "", "PET DELAY", "phase", "na"),
+    ("CT", "", "2,OPA,PH,MX8000,D,336,3.2,120,79,0.1,1", "kernel", "sharp"),
+    ("CT", "", "0,OPA,GE,LSQX,STANDARD,370,2.5,120,40", "kernel", "soft"),
+    ("CT", "", "Thorax 1.0 B70f", "kernel", "sharp"),
+    ("CT", "", "LUNG 1MM B45", "kernel", "soft"),
+    ("CT", "", "5mm STD SS50", "kernel", "soft"),
+    ("CT", "", "CHEST", "kernel", "unknown"),
+    ("CT", "", "LOW DOSE LUNG SCREENING", "kernel", "unknown"),
+    ("MR", "", "T1", "kernel", "na"),
     ("MR", "", "", "subject", "unknown"),
 ]
 
@@ -152,6 +200,45 @@ def test_catalogue_rows(position: int, catalogue_labels: list[dict[str, str]]) -
     assert row[head] == value, row[f"{head}_evidence"]
     if value not in ("unknown", "na"):
         assert ": " in row[f"{head}_evidence"]
+
+
+def test_phase_never_contradicts_contrast(catalogue_labels: list[dict[str, str]]) -> None:
+    for row in catalogue_labels:
+        if row["phase"] == "native":
+            assert row["contrast"] == "no"
+        elif row["phase"] in ("arterial", "portal", "delayed"):
+            assert row["contrast"] == "yes"
+        assert (row["phase"] == "na") == (row["contrast"] == "na")
+
+
+KERNELS = {
+    "soft": "B08s B20f B31s B46f I26f\\3 I41s Br40d\\3 Bv40 Qr40d Hr38f Hc40 H31f D30f STANDARD SOFT CHST A B C UB FC01 FC08-H FC26",
+    "sharp": "B50f B80f I50f\\3 Br59d\\3 Bl57d Hr60 H70h Ur77u U90u LUNG BONE BONEPLUS EDGE D E L YA YB YC FC30 FC51 FC52 FC81",
+    "unknown": "DETAIL T20f EXPERIMENTAL7 S80s",
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_kernel_names_of_vendors(kernel: str) -> None:
+    names = KERNELS[kernel].split()
+    frame = pl.DataFrame({"SeriesInstanceUID": names, "Modality": ["CT"] * len(names), "ConvolutionKernel": names})
+    labels = label_series(frame, heads=["kernel"])
+    wrong = labels.filter(pl.col("kernel") != kernel)
+    assert wrong.is_empty(), wrong["SeriesInstanceUID"].to_list()
+
+
+def test_some_heads_only_are_the_same_as_with_all() -> None:
+    frame = pl.DataFrame({
+        "SeriesInstanceUID": ["1", "2"], "Modality": ["CT", "MR"],
+        "SeriesDescription": ["ABD PORTAL VENOUS", "AX T1 PRE"],
+    })  # fmt: skip
+    everything = label_series(frame)
+    some = label_series(frame, heads=["phase", "plane"], with_evidence=False)
+    assert [name for name in some.columns if name in HEADS] == ["phase", "plane"]
+    assert some.equals(everything.select(some.columns))
+    assert not [name for name in some.columns if "evidence" in name or name == "disagreements"]
+    with pytest.raises(ValueError, match="organ"):
+        label_series(frame, heads=["organ"])
 
 
 GIVEN = (
@@ -221,6 +308,10 @@ HEADERS: list[tuple[dict[str, object], str, str]] = [
     ({"Modality": "MR", "ImageType": r"DERIVED\PRIMARY\DIFFUSION\ADC"}, "sequence", "ADC"),
     ({"Modality": "CT", "n_files": 1, "n_slices": 1}, "kind", "unknown"),
     ({"Modality": "CT", "PatientAge": "061Y"}, "subject", "human"),
+    ({"Modality": "CT", "ConvolutionKernel": "B70f", "SeriesDescription": "SOFT TISSUE"}, "kernel", "sharp"),
+    ({"Modality": "CT", "z_min_lps_mm": -300.0, "z_max_lps_mm": 350.0}, "regions", "abdomen;chest;pelvis"),
+    ({"Modality": "PT", "z_min_lps_mm": -300.0, "z_max_lps_mm": 750.0}, "regions", "wholebody"),
+    ({"Modality": "CT", "z_min_lps_mm": -100.0, "z_max_lps_mm": 150.0}, "regions", "unknown"),
     ({"Modality": "CT", "PatientSpeciesDescription": "Mus musculus", "PatientSex": "F"}, "subject", "animal"),
 ]  # fmt: skip
 

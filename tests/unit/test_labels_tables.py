@@ -1,4 +1,4 @@
-"""Scores, targets and census, on tables written by hand; the gold rows of the IDC."""
+"""Scores and targets, on tables written by hand; the gold rows of the IDC."""
 
 from pathlib import Path
 
@@ -9,9 +9,8 @@ import pytest
 
 from radnet3d import tables
 from radnet3d.errors import TableError
-from radnet3d.labels.census import take_census
 from radnet3d.labels.scoring import confusion, joined, score, wilson_interval
-from radnet3d.labels.series import label_series, read_catalogue, with_plan
+from radnet3d.labels.series import idc_index_path, label_series, read_catalogue, with_plan
 from radnet3d.labels.targets import make_targets, organs_of
 
 REACHED = {  # a little below what the rules reach on the 226 gold rows: (precision, coverage, most over-answering)
@@ -42,6 +41,29 @@ def test_gold_is_reached(real_data: Path) -> None:
     assert scores["regions", "micro_f1"] >= 0.98
 
 
+HELD_OUT = {  # what is wanted of series of other collections, on rows that nobody read to write a rule
+    ("subject", "agreement"): 0.99,
+    ("kind", "agreement"): 0.965,  # 191 of 197; a nameless series is called a volume, where the readers say unknown
+    ("sequence", "agreement"): 0.95,
+    ("contrast", "agreement"): 0.95,
+    ("plane", "agreement"): 0.99,
+    ("regions", "micro_f1"): 0.95,
+}
+
+
+def test_held_out_rows_are_reached(repository: Path) -> None:
+    gold = pd.read_csv(repository / "workflow" / "resources" / "gold" / "held_out.csv", dtype=str)
+    rows = (
+        pl.scan_parquet(idc_index_path())
+        .filter(pl.col("SeriesInstanceUID").is_in(gold["SeriesInstanceUID"].tolist()))
+        .collect()
+    )
+    scores = score(joined(gold, label_series(rows).to_pandas(), name="gold")).set_index(["head", "metric"])["value"]
+    missed = {key: scores[key] for key, wanted in HELD_OUT.items() if scores[key] < wanted}
+    assert not missed
+    assert scores["contrast", "over_answering"] <= 0.05
+
+
 def test_no_rows() -> None:
     frame = pl.DataFrame(
         {"SeriesInstanceUID": [], "Modality": []}, schema=dict.fromkeys(("SeriesInstanceUID", "Modality"), pl.String)
@@ -60,7 +82,7 @@ def test_rows_keep_their_order_and_collections_add_species() -> None:
     labels = label_series(frame)
     assert labels["SeriesInstanceUID"].to_list() == ["3", "1", "2"]
     assert labels["subject"].to_list() == ["animal", "human", "unknown"]
-    assert labels["regions"].to_list() == ["abdomen", "abdomen", "unknown"]
+    assert labels["regions"].to_list() == ["unknown", "abdomen", "unknown"]
     assert set(labels["geometry"]) == {"no_geometry"}
 
 
@@ -161,10 +183,3 @@ def test_targets_keep_volumes_of_humans_and_mask_the_unknown() -> None:
     assert targets["SeriesInstanceUID"].tolist() == ["0", "3"]
     assert targets[["sequence", "view", "contrast"]].to_numpy().tolist() == [["T1-FLAIR", "SAG", "yes"], ["", "", ""]]
     assert np.isnan(targets["body_Liver"]).all()
-
-
-def test_census_adds_up() -> None:
-    counts = take_census(labelled(plane=["axial", "unknown"]))
-    tables.check_table(counts, tables.CENSUS, name="census")
-    plane = counts[counts["head"] == "plane"].iloc[0]
-    assert (plane["n_series"], plane["n_answered"], plane["n_unknown"]) == (2, 1, 1)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from radnet3d.cli import radnet3d
 from radnet3d.errors import ParamsError
-from radnet3d.params import Pretrain, check_params, load_params, parse_section
+from radnet3d.params import Archive, Pretrain, check_params, load_params, parse_section
 
 
 @pytest.fixture
@@ -68,3 +70,16 @@ def test_not_yaml(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("- 1")
     with pytest.raises(ParamsError, match="found list, wanted a mapping"):
         load_params(tmp_path / "p.yaml")
+
+
+def test_a_section_is_printed_with_changes(repository: Path) -> None:
+    path = str(repository / "params.yaml")
+    changes = ["--set", "source=idc", "--set", "choice.collections=[tcga_read]", "--set", "choice.gb_max=0.5"]
+    done = CliRunner().invoke(radnet3d, ["params", "section", "archive", path, *changes])
+    archive = parse_section(Archive, done.output)
+    assert (archive.source, archive.choice.collections, archive.choice.gb_max) == ("idc", ("tcga_read",), 0.5)
+    for change in ("choice.colour=red", "choice.seed.x=1", "source"):
+        done = CliRunner().invoke(radnet3d, ["params", "section", "archive", path, "--set", change])
+        assert done.exit_code == 2 and change in done.output
+    done = CliRunner().invoke(radnet3d, ["params", "section", "archive", path, "--set", "n_shards=0"])
+    assert isinstance(done.exception, ParamsError) and "n_shards" in str(done.exception)

@@ -1,10 +1,15 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from radnet3d.errors import SplitError
+from radnet3d.models.heads import UNKNOWN_CLASS
 from radnet3d.params import Input
 from radnet3d.runs import PretrainRun, read_run
+from radnet3d.tables import VOLUMES, read_table, write_table
 from radnet3d.training import pretraining
 from radnet3d.training.inputs import jittered_grid, scale
 from radnet3d.training.loop import Recipe, drawn_places, learning_rate_at
@@ -62,6 +67,25 @@ def test_a_patient_outside_the_split_stops_everything(tmp_path):
     (tmp_path / "split.csv").write_text("".join(lines[:-1]))
     with pytest.raises(SplitError, match="P09 .* no side"):
         load_series(a_run(tmp_path, inputs).inputs, INPUT, SHAPE)
+
+
+def test_of_several_volumes_the_first_whole_one_is_taken_without_what_it_need_not_show(tmp_path):
+    inputs = write_series(tmp_path)
+    path = Path(inputs["volumes"][0])
+    table = read_table(path, VOLUMES)
+    one = table[table["SeriesInstanceUID"] == "1.2.8"]  # of patient P04, on the side of training
+    parts = pd.concat([one] * 3).assign(
+        volume=[0, 1, 2], volume_of=["stack=1", "EchoTime=2", "EchoTime=9"], is_whole=[False, True, True],
+        path=["none.npy", *one["path"], "none.npy"], axes_lps="I,P,R",
+    )  # fmt: skip
+    write_table(pd.concat([table.drop(one.index), parts]), path, VOLUMES)
+    series = load_series(a_run(tmp_path, inputs).inputs, INPUT, SHAPE)["train"]
+    rows = series.table.set_index("SeriesInstanceUID")
+    assert rows.index.is_unique and rows.loc["1.2.8", "volume"] == 1
+    assert (rows.loc["1.2.8", ["sequence", "contrast"]] == "").all()
+    assert (rows.drop("1.2.8")["sequence"] != "").all()
+    assert series.targets["sequence"][rows.index.get_loc("1.2.8")] == UNKNOWN_CLASS
+    assert rows.loc["1.2.8", "body_Liver"] == 1 and rows.loc["1.2.8", "view"] == "AX"
 
 
 def test_shuffled_labels_go_to_other_patients_and_none_is_lost(tmp_path, inputs):

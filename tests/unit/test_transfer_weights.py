@@ -23,7 +23,7 @@ def checkpoint(network: Network = NETWORK, seed: int = 5, **changed) -> Checkpoi
     initialise(model, torch.Generator().manual_seed(seed))
     return Checkpoint(**{
         "kind": "pretrain", "network": network, "input": Input(ct_window_hu=(-200, 300)),
-        "volumes": Volumes(shape_zyx=SHAPE), "precision": "bf16", "patients": patient_digests(["P1", "P2"]),
+        "volumes": Volumes(shape_zyx=SHAPE, correct_tilt=False, n_per_series_max=1), "precision": "bf16", "patients": patient_digests(["P1", "P2"]),
         "weights": model.state_dict(), **changed,
     })  # fmt: skip
 

@@ -64,6 +64,7 @@ def params(finished: Path):
 def test_run_ends_in_pages_tables_and_metrics(finished: Path) -> None:
     page = (finished / "reports/index.html").read_text()
     assert "synthetic" in page.lower()
+    assert "was not made in this run" not in (finished / "reports/labels.html").read_text()
     assert (finished / "reports/workflow.html").stat().st_size > 10_000
     metrics = json.loads((finished / "results/transfer/metrics.json").read_text())
     assert metrics

@@ -33,6 +33,8 @@ wildcard_constraints:
     subset_seed=r"\d+",
     init_seed=r"\d+",
     learning_rate=r"[0-9.e-]+",
+    baseline="regex|body-part-examined",
+    labeller="rules|regex|body-part-examined",
 
 
 SHARDS = [f"{number:03d}" for number in range(PARAMS.archive.n_shards)]
@@ -54,6 +56,19 @@ RUN_DIRS = expand(
     subset_seed=PARAMS.finetune.subset_seeds,
     init_seed=PARAMS.finetune.init_seeds,
 )
+
+
+FOLDER_FILES = "results/raw/files.parquet"
+"""The files of the source `folder`, with their series."""
+
+
+def state_of_folder(wildcards):
+    """Return what changes whenever a file of the source `folder` does; of other sources nothing."""
+    if PARAMS.archive.source != "folder":
+        return ""
+    from radnet3d.archive.folder import folder_state
+
+    return folder_state(Path(PARAMS.archive.folder.dir), Path(FOLDER_FILES))
 
 
 def section(*names):

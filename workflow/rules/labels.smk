@@ -5,7 +5,30 @@ TARGETS["labels"] = [
     "results/labels/targets.parquet",
     "results/labels/accuracy.csv",
     "results/labels/index.parquet",
-    "results/labels/census.csv",
+    "results/labels/census_index/census.csv",
+    "results/labels/census_archive/census.csv",
+    "results/labels/gold/rules.csv",
+    "results/labels/gold/regex.csv",
+    "results/labels/gold/body-part-examined.csv",
+]
+
+LABELLERS = {
+    "rules": "results/labels/index.parquet",
+    "regex": "results/labels/gold/regex.parquet",
+    "body-part-examined": "results/labels/gold/body-part-examined.parquet",
+}
+"""Whose labels are scored on the rated series, and where these labels are."""
+
+CENSUS_TABLES = [
+    "census",
+    "rule_use",
+    "witness_use",
+    "body_part",
+    "disagreements",
+    "disagreement_examples",
+    "funnel",
+    "classes",
+    "sample",
 ]
 
 RULES = expand(
@@ -15,8 +38,10 @@ RULES = expand(
         "kind.yaml",
         "sequence.yaml",
         "contrast.yaml",
+        "phase.yaml",
         "plane.yaml",
         "regions.yaml",
+        "kernel.yaml",
         "collections.csv",
     ],
 )
@@ -145,24 +170,105 @@ rule label_index:
         """
 
 
-rule census_labels:
-    """Count how often each head of the catalogue's labels answers, by modality and collection."""
+rule label_baseline:
+    """Label the rated series of the catalogue as others do, to be scored beside the rules."""
     input:
-        labels="results/labels/index.parquet",
+        gold="workflow/resources/gold/held_out.csv",
+        rules=RULES,
     output:
-        census="results/labels/census.csv",
+        labels="results/labels/gold/{baseline}.parquet",
     log:
-        "results/logs/census_labels.log",
+        "results/logs/label_baseline/{baseline}.log",
     benchmark:
-        "results/benchmarks/census_labels.tsv"
+        "results/benchmarks/label_baseline/{baseline}.tsv"
     conda:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=3000,
     params:
+        code=code_digest("labels baseline"),
+    shell:
+        """
+        python workflow/lib labels baseline {wildcards.baseline:q} idc-index {output.labels:q} --of {input.gold:q} 2>{log:q}
+        """
+
+
+rule evaluate_gold:
+    """Score labels of the catalogue, ours and those of others, on the rated real series."""
+    input:
+        gold="workflow/resources/gold/held_out.csv",
+        labels=lambda wildcards: LABELLERS[wildcards.labeller],
+    output:
+        scores="results/labels/gold/{labeller}.csv",
+        confusion="results/labels/gold/{labeller}_confusion.csv",
+    log:
+        "results/logs/evaluate_gold/{labeller}.log",
+    benchmark:
+        "results/benchmarks/evaluate_gold/{labeller}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    params:
+        code=code_digest("labels evaluate"),
+    shell:
+        """
+        python workflow/lib labels evaluate {input.gold:q} {input.labels:q} {output.scores:q} 2>{log:q} >&2
+        """
+
+
+rule census_index:
+    """Count what the catalogue's labels cover and rest on, and what could be pretrained on."""
+    input:
+        labels="results/labels/index.parquet",
+        leaking="workflow/resources/leaking_collections.csv",
+        heads="workflow/resources/labels/paper_heads.yaml",
+        rules=RULES,
+    output:
+        tables=expand("results/labels/census_index/{table}.csv", table=CENSUS_TABLES),
+    log:
+        "results/logs/census_index.log",
+    benchmark:
+        "results/benchmarks/census_index.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    params:
+        out_dir=subpath(output[0], parent=True),
         code=code_digest("labels census"),
     shell:
         """
-        python workflow/lib labels census {input.labels:q} {output.census:q} 2>{log:q}
+        python workflow/lib labels census {input.labels:q} idc-index {params.out_dir:q} 2>{log:q}
+        """
+
+
+rule census_archive:
+    """Count the same over the series of this run's archive, whose headers were read."""
+    input:
+        labels="results/labels/labels.parquet",
+        series=expand("results/series/{shard}/series.parquet", shard=SHARDS),
+        leaking="workflow/resources/leaking_collections.csv",
+        heads="workflow/resources/labels/paper_heads.yaml",
+        rules=RULES,
+    output:
+        tables=expand("results/labels/census_archive/{table}.csv", table=CENSUS_TABLES),
+    log:
+        "results/logs/census_archive.log",
+    benchmark:
+        "results/benchmarks/census_archive.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        out_dir=subpath(output[0], parent=True),
+        code=code_digest("labels census"),
+    shell:
+        """
+        python workflow/lib labels census {input.labels:q} {input.series:q} {params.out_dir:q} 2>{log:q}
         """

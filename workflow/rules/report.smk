@@ -1,6 +1,6 @@
 """Figures and pages. A figure is drawn from a table that stays; its caption lies in workflow/report."""
 
-TARGETS["report"] = ["reports/index.html"]
+TARGETS["report"] = ["reports/index.html", "reports/labels.html"]
 
 SHOWN_RUN_DIRS = expand(
     RUN_DIR,
@@ -15,13 +15,21 @@ FIGURES = [
     "results/figures/contact_sheet.png",
     "results/figures/label_accuracy.svg",
     "results/figures/census.svg",
-    "results/figures/coverage.svg",
     "results/figures/curves.svg",
     "results/figures/heads.svg",
     "results/figures/proposals.svg",
     "results/figures/overlays.png",
     "results/figures/dice.svg",
     "results/figures/differences.svg",
+]
+
+
+LABEL_FIGURES = [
+    "results/figures/label_accuracy.svg",
+    "results/figures/census.svg",
+    "results/figures/rated.svg",
+    "results/figures/witnesses.svg",
+    "results/figures/funnel.svg",
 ]
 
 
@@ -89,7 +97,7 @@ rule draw_label_accuracy:
 rule draw_census:
     """Show how much of the catalogue each head answers, by modality."""
     input:
-        census="results/labels/census.csv",
+        census="results/labels/census_index/census.csv",
     output:
         figure=report(
             "results/figures/census.svg",
@@ -115,20 +123,20 @@ rule draw_census:
         """
 
 
-rule draw_coverage:
-    """Show how much of the largest collections each head answers."""
+rule draw_rated:
+    """Show how our rules and others do on rated real series."""
     input:
-        census="results/labels/census.csv",
+        scores=expand("results/labels/gold/{labeller}.csv", labeller=LABELLERS),
     output:
         figure=report(
-            "results/figures/coverage.svg",
-            caption="../report/coverage.rst",
+            "results/figures/rated.svg",
+            caption="../report/rated.rst",
             category="Labels",
         ),
     log:
-        "results/logs/draw_coverage.log",
+        "results/logs/draw_rated.log",
     benchmark:
-        "results/benchmarks/draw_coverage.tsv"
+        "results/benchmarks/draw_rated.tsv"
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -136,10 +144,68 @@ rule draw_coverage:
         mem_mb=1500,
     params:
         sources=sources("idc"),
-        code=code_digest("figures coverage"),
+        code=code_digest("figures rated"),
     shell:
         """
-        python workflow/lib figures coverage {input.census:q} {output.figure:q} \
+        python workflow/lib figures rated {input.scores:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_witnesses:
+    """Show what decided each head of the catalogue's labels."""
+    input:
+        use="results/labels/census_index/witness_use.csv",
+    output:
+        figure=report(
+            "results/figures/witnesses.svg",
+            caption="../report/witnesses.rst",
+            category="Labels",
+        ),
+    log:
+        "results/logs/draw_witnesses.log",
+    benchmark:
+        "results/benchmarks/draw_witnesses.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources("idc"),
+        code=code_digest("figures witnesses"),
+    shell:
+        """
+        python workflow/lib figures witnesses {input.use:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_funnel:
+    """Show what of the catalogue could be pretrained on."""
+    input:
+        funnel="results/labels/census_index/funnel.csv",
+    output:
+        figure=report(
+            "results/figures/funnel.svg",
+            caption="../report/funnel.rst",
+            category="Labels",
+        ),
+    log:
+        "results/logs/draw_funnel.log",
+    benchmark:
+        "results/benchmarks/draw_funnel.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources("idc"),
+        code=code_digest("figures funnel"),
+    shell:
+        """
+        python workflow/lib figures funnel {input.funnel:q} {output.figure:q} \
             {params.sources} 2>{log:q}
         """
 
@@ -328,11 +394,12 @@ rule draw_differences:
 
 
 rule build_report:
-    """Build the pages for readers; every number in them is read from a results file."""
+    """Build the page for readers; every number in it is read from a results file."""
     input:
         figures=FIGURES,
-        accuracy="results/labels/accuracy.csv",
-        census="results/labels/census.csv",
+        summary="results/raw/summary.csv",
+        attribution="results/raw/attribution.csv",
+        missing="results/raw/missing.csv",
         heads=expand("results/pretrain/{encoder}/heads.csv", encoder=ENCODERS),
         runs="results/transfer/runs.csv",
         comparison="results/transfer/comparison.csv",
@@ -358,4 +425,34 @@ rule build_report:
         python workflow/lib report build results {output.index:q} \
             --settings {params.settings:q} \
             --notes {input.notes:q} 2>{log:q}
+        """
+
+
+rule build_label_page:
+    """Build the page on labels; every number in it is read from a results file."""
+    input:
+        figures=LABEL_FIGURES,
+        gold="workflow/resources/gold/held_out.csv",
+        scores=expand("results/labels/gold/{labeller}.csv", labeller=LABELLERS),
+        index=expand("results/labels/census_index/{table}.csv", table=CENSUS_TABLES),
+        archive=expand("results/labels/census_archive/{table}.csv", table=CENSUS_TABLES),
+        accuracy="results/labels/accuracy.csv",
+    output:
+        page="reports/labels.html",
+    log:
+        "results/logs/build_label_page.log",
+    benchmark:
+        "results/benchmarks/build_label_page.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources(PARAMS.archive.source),
+        code=code_digest("report labels"),
+    shell:
+        """
+        python workflow/lib report labels results {output.page:q} --gold {input.gold:q} \
+            {params.sources} 2>{log:q}
         """

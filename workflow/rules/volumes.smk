@@ -27,12 +27,16 @@ rule resample_volumes:
     params:
         headers=subpath(input.series, parent=True),
         shape_zyx=",".join(map(str, PARAMS.volumes.shape_zyx)),
+        tilt="--correct-tilt" if PARAMS.volumes.correct_tilt else "--no-correct-tilt",
+        n_per_series_max=PARAMS.volumes.n_per_series_max,
         code=code_digest("volumes resample"),
     shell:
         """
         python workflow/lib volumes resample {input.dicom:q} {output.volumes:q} \
             --headers {params.headers:q} \
             --shape-zyx {params.shape_zyx:q} \
+            {params.tilt:q} \
+            --n-per-series-max {params.n_per_series_max} \
             --threads {threads} 2>{log:q}
         """
 

@@ -12,27 +12,34 @@ from typing import Any
 from radnet3d.errors import OutputError
 
 MARKER = ".radnet3d"
-"""The empty file in a folder that `output_directory` made: the next run may replace it. No data."""
+"""The file in a folder that this package finished, and may replace: empty, or saying what of. No data."""
 
 SNAKEMAKE_NOTE = ".snakemake_timestamp"
 """What Snakemake leaves in a folder it made; no data, so not worth a row among the excluded."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, survives_power_cut: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place when the block ends without an error.
 
-    The temporary name keeps the suffix, so that writers which look at it behave as for `path`.
+    The temporary name keeps the suffix, so that writers which look at it behave as for `path`. Waiting for the disk can be
+    left out where many files come quickly and a lost one is noticed and made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        if survives_power_cut:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a file has a name that `replacing` gives: a kill left it, it is nobody's."""
+    return path.name.startswith(".") and path.stem.endswith(".partial")
 
 
 @contextmanager

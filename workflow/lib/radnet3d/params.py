@@ -1,5 +1,6 @@
 """params.yaml as frozen, validated models: meaning, unit and range live here, values only in YAML."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from radnet3d.errors import ParamsError
+from radnet3d.vocabulary import CLASSES
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 ShapeZyx = tuple[PositiveInt, PositiveInt, PositiveInt]
@@ -48,28 +50,107 @@ class FolderArchive(Section):
     dir: str = Field(description="folder searched for DICOM files of any name and depth")
 
 
-class IdcArchive(Section):
-    """NCI Imaging Data Commons, chosen from its index."""
+class Balance(Section):
+    """How many series of each class of one label are wanted; series of other classes are not taken."""
+
+    head: str = Field(description="the label whose classes are balanced: one that has a single value a series")
+    n_series: dict[str, PositiveInt] = Field(
+        min_length=1, description="series wanted of each class; fewer are reported"
+    )
+
+    @model_validator(mode="after")
+    def classes_exist(self) -> Self:
+        if self.head == "regions":
+            raise ValueError("head: a series may have several regions, so they cannot be balanced")
+        check_classes(self.head, self.n_series, key="n_series")
+        return self
+
+
+class Choice(Section):
+    """Which series of a public archive are taken. A limit only takes series away; none changes which of the rest are drawn first."""
 
     collections: tuple[str, ...] = Field(
-        description="collection_id of the index; collections that contain LiTS are refused"
+        description="collections as the source names them; [] is every collection that does not leak into LiTS (idc only)"
     )
-    modalities: tuple[Literal["CT", "MR", "PT"], ...] = Field(description="DICOM Modality")
-    licences: tuple[str, ...] = Field(description="license_short_name of the index; others are left out")
-    n_series_per_patient_max: PositiveInt = Field(description="at most this many series of one patient")
-    n_series_max: PositiveInt = Field(description="at most this many series in all, drawn by `seed`")
-    seed: NonNegativeInt = Field(description="seed of the draw")
-    endpoint_url: str = Field(description="S3 endpoint that serves IDC's public buckets")
+    modalities: tuple[Literal["CT", "MR", "PT"], ...] = Field(min_length=1, description="DICOM Modality")
+    licences: tuple[str, ...] = Field(description="short names of licences; [] is any that permits this use")
+    allow_non_commercial: bool = Field(description="whether series that must not be used commercially may be taken")
+    body_parts: tuple[str, ...] = Field(description="BodyPartExamined as the header has it, in any case; [] is any")
+    labels: dict[str, tuple[str, ...]] = Field(
+        description="values that the catalogue label of a head may have, a region: among others; a head not named: any"
+    )
+    n_patients_max: PositiveInt | None = Field(description="at most this many patients; null: all")
+    n_series_per_patient_max: PositiveInt | None = Field(
+        description="at most this many series of one patient; null: all"
+    )
+    n_series_max: PositiveInt | None = Field(description="at most this many series in all; null: all")
+    gb_max: PositiveFloat | None = Field(description="at most this many GB (1e9 bytes) in all; null: all")
+    balance: Balance | None = Field(description="series wanted of each class of one label; null: as they come")
+    seed: NonNegativeInt = Field(description="seed of the order in which patients and series are drawn")
+
+    @model_validator(mode="after")
+    def classes_exist(self) -> Self:
+        for head, values in self.labels.items():
+            check_classes(head, values, key=f"labels.{head}")
+        return self
+
+
+def check_classes(head: str, values: Collection[str], *, key: str) -> None:
+    """Raise ValueError if there is no such head, or `values` are none, or hold a word that it does not answer."""
+    if head not in CLASSES:
+        raise ValueError(f"{key}: found the head {head!r}, wanted one of {list(CLASSES)}")
+    wrong = sorted(set(values) - set(CLASSES[head]))
+    if wrong or not values:
+        raise ValueError(f"{key}: found {wrong[0] if wrong else 'nothing'!r}, wanted some of {list(CLASSES[head])}")
+
+
+class IdcArchive(Section):
+    """NCI Imaging Data Commons: chosen from its index, read from its public buckets."""
+
+    endpoint_url: str = Field(description="S3 endpoint that serves the public buckets")
+    index: str = Field(
+        description="`idc-index`: the table of the installed package; or a parquet or csv file with its columns"
+    )
+
+
+class NbiaArchive(Section):
+    """The Cancer Imaging Archive's own interface, NBIA version 4."""
+
+    url: str = Field(description="address of the interface, up to its version")
+    nlst_url: str = Field(description="the same for the collection NLST, which has a host of its own")
+
+
+class Transfer(Section):
+    """How series are fetched from a network source."""
+
+    n_connections: PositiveInt = Field(description="connections that one shard's job keeps open")
+    n_attempts: PositiveInt = Field(description="attempts at one request before the series is given up")
+    wait_max_s: PositiveFloat = Field(description="longest pause between two attempts, whatever a server asks for")
+    timeout_s: PositiveFloat = Field(description="longest wait without a byte")
+    min_fraction_fetched: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="series of a shard that must arrive, as a fraction; fewer is an error, what arrived is kept"
+    )
 
 
 class Archive(Section):
     """Where DICOM series come from."""
 
-    source: Literal["phantom", "folder", "idc"] = Field(description="which of the sources below is used")
+    source: Literal["phantom", "folder", "idc", "nbia"] = Field(description="which of the sources below is used")
     n_shards: Annotated[int, Field(ge=1, le=1000)] = Field(description="series are worked on in this many groups")
     phantom: PhantomArchive
     folder: FolderArchive
+    choice: Choice
     idc: IdcArchive
+    nbia: NbiaArchive
+    transfer: Transfer
+
+    @model_validator(mode="after")
+    def nbia_has_collections(self) -> Self:
+        if self.source == "nbia" and not self.choice.collections:
+            raise ValueError(
+                "choice.collections: found none, wanted some; only the source idc has a table of all of them"
+            )
+        return self
 
 
 class PhantomLiver(Section):
@@ -108,6 +189,10 @@ class Volumes(Section):
     """The common grid of pretraining volumes."""
 
     shape_zyx: ShapeZyx = Field(description="voxels along slices, rows, columns of the acquisition frame")
+    correct_tilt: bool = Field(
+        description="whether series of a tilted gantry are sheared upright; else they are left out"
+    )
+    n_per_series_max: PositiveInt = Field(description="at most this many volumes of a series that holds several")
 
 
 class Network(Section):

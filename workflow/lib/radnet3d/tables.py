@@ -13,15 +13,15 @@ from pandera.errors import SchemaErrors
 
 from radnet3d.atomic import replacing
 from radnet3d.errors import TableError
+from radnet3d.vocabulary import CONTRASTS as CONTRASTS
+from radnet3d.vocabulary import KERNELS as KERNELS
+from radnet3d.vocabulary import KINDS as KINDS
+from radnet3d.vocabulary import PHASES as PHASES
+from radnet3d.vocabulary import PLANES as PLANES
+from radnet3d.vocabulary import REGIONS as REGIONS
+from radnet3d.vocabulary import SEQUENCES as SEQUENCES
+from radnet3d.vocabulary import SUBJECTS as SUBJECTS
 
-SUBJECTS = ("human", "animal", "phantom", "unknown")
-KINDS = ("volume", "localizer", "derived", "unknown")
-MR_SEQUENCES = ("T1", "T1_FLAIR", "T2", "FLAIR", "STIR", "PD", "DWI", "ADC", "T2STAR", "PERF", "MRA", "SSFP", "other")
-PET_SEQUENCES = ("PET", "PET_AC", "PET_NAC")
-SEQUENCES = ("CT", *MR_SEQUENCES, *PET_SEQUENCES, "unknown")
-CONTRASTS = ("yes", "no", "unknown", "na")
-PLANES = ("axial", "coronal", "sagittal", "oblique", "multi", "unknown")
-REGIONS = ("head", "neck", "chest", "breast", "abdomen", "pelvis", "spine", "upper_limb", "lower_limb", "wholebody")
 GEOMETRY = (
     "regular",
     "too_few_slices",
@@ -39,11 +39,26 @@ EXCLUSIONS = (
     "truncated",  # DICOM that ends before its data do
     "no_pixel_data",  # structured reports, DICOMDIR, presentation states
     "no_series_uid",
+    "duplicate_file",  # a further copy of a file that is used, byte for byte
     "unsupported_modality",
     *(reason for reason in GEOMETRY if reason != "regular"),
     "undecodable_pixels",
 )
 """Why a file or a series was left out, in words that do not change."""
+
+FETCH_REASONS = (
+    "not_found",
+    "not_permitted",
+    "wrong_instance_count",
+    "wrong_hash",
+    "wrong_size",
+    "not_an_archive",  # no zip where one was wanted: an error page, say
+    "unsafe_archive",  # a zip with paths that lead out of its folder, or far larger than announced
+    "duplicate_instance",
+    "server_error",
+    "connection_failed",
+)
+"""Why a planned series could not be fetched, in words that do not change."""
 
 HEADER_TEXT = (
     "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "Modality", "SOPClassUID", "TransferSyntaxUID",
@@ -86,9 +101,16 @@ PLAN = table("plan", SERIES_KEY, {
     "n_instances": COUNT, "n_bytes": COUNT, "licence": TEXT, "source_DOI": TEXT,
 })  # fmt: skip
 
+FETCHED = table("fetched", SERIES_KEY, {
+    "SeriesInstanceUID": TEXT, "PatientID": TEXT, "collection_id": TEXT,
+    "n_files": COUNT, "n_bytes": COUNT,  # as they lie on disk; 0 of a series that could not be had
+    "reason": words(*FETCH_REASONS, ""), "detail": TEXT,  # "": fetched
+})  # fmt: skip
+
 FOLDER_FILES = table("folder_files", ("path",), {
     "path": TEXT,  # absolute: of this machine, never published
-    "n_bytes": COUNT, "SeriesInstanceUID": TEXT, "StudyInstanceUID": TEXT, "PatientID": TEXT, "Modality": TEXT,
+    "n_bytes": COUNT, "modified_ns": COUNT,  # since 1970
+    "SeriesInstanceUID": TEXT, "StudyInstanceUID": TEXT, "PatientID": TEXT, "Modality": TEXT,
 })  # fmt: skip
 
 SERIES = table("series", SERIES_KEY, {
@@ -100,6 +122,8 @@ SERIES = table("series", SERIES_KEY, {
     "orientation_plane": words("axial", "coronal", "sagittal", "oblique", "multi", ""),
     "position_min_mm": NUMBER, "position_max_mm": NUMBER,  # along the slice normal
     "z_min_lps_mm": NUMBER, "z_max_lps_mm": NUMBER,  # patient axis, toward the head, of all corners of the slices
+    "body_coverage_mm": NUMBER,  # along the patient axis, from outer face to outer face of the outermost voxels
+    "axes_lps": TEXT,  # where slices, rows and columns ascend to: "S,P,L" of L(eft) P(osterior) S(uperior) R A I
     "geometry": words(*GEOMETRY),
 })  # fmt: skip
 
@@ -115,15 +139,39 @@ EXCLUDED = table("excluded", (), {
     "path": TEXT, "SeriesInstanceUID": TEXT, "reason": words(*EXCLUSIONS), "detail": TEXT,
 })  # fmt: skip
 
-HEADS = ("subject", "kind", "sequence", "contrast", "plane", "regions")
+HEADS = ("subject", "kind", "sequence", "contrast", "phase", "plane", "regions", "kernel")
+
+PLAN_SUMMARY = table("plan_summary", ("what", "value"), {
+    "what": words("all", "modality", "licence", "collection", *HEADS),  # of a head: the class that was asked for
+    "value": TEXT,
+    "n_series": COUNT, "n_patients": COUNT, "n_bytes": COUNT,
+    "n_wanted": NUMBER,  # of a class that is balanced
+})  # fmt: skip
+
+ATTRIBUTION = table("attribution", ("collection_id", "source_DOI", "licence"), {
+    "collection_id": TEXT, "source_DOI": TEXT, "licence": TEXT,
+    "licence_url": TEXT,  # "": the page behind the DOI says it
+    "n_series": COUNT, "n_patients": COUNT, "n_bytes": COUNT,  # fetched, not planned
+    "citation": TEXT,  # "": not known here; the page behind the DOI says it
+})  # fmt: skip
 
 LABELS = table("labels", SERIES_KEY, {
     "SeriesInstanceUID": TEXT, "StudyInstanceUID": TEXT, "PatientID": TEXT, "collection_id": TEXT, "Modality": TEXT,
     "subject": words(*SUBJECTS), "kind": words(*KINDS), "sequence": words(*SEQUENCES),
-    "contrast": words(*CONTRASTS), "plane": words(*PLANES), "regions": TEXT,
+    "contrast": words(*CONTRASTS), "phase": words(*PHASES), "plane": words(*PLANES), "regions": TEXT,
+    "kernel": words(*KERNELS),  # of the CT reconstruction; na if not CT
     "n_slices": NUMBER, "slice_spacing_mm": NUMBER, "obliquity_deg": NUMBER, "gantry_tilt_deg": NUMBER,
     "PatientPosition": TEXT, "geometry": words(*GEOMETRY),
     **{f"{head}_evidence": TEXT for head in HEADS},
+    # '; '-joined 'head: rules@tag=value / rules@tag=other': what decided, and a later witness that contradicts it
+    "disagreements": TEXT,
+})  # fmt: skip
+
+DISAGREEMENTS = table("disagreements", ("head", "deciding_rule", "value", "other_rule", "other_value", "Modality"), {
+    "head": words(*HEADS),
+    "deciding_rule": TEXT, "value": TEXT,  # rules, '+'-joined, with the tag they read after '@'
+    "other_rule": TEXT, "other_value": TEXT,
+    "Modality": TEXT, "n_series": COUNT, "example_SeriesInstanceUID": TEXT,
 })  # fmt: skip
 
 LABEL_SCORES = table("label_scores", ("head", "metric"), {
@@ -138,7 +186,54 @@ LABEL_CONFUSION = table("label_confusion", ("head", "truth", "label"), {
 
 CENSUS = table("census", ("head", "Modality", "collection_id"), {
     "head": words(*HEADS), "Modality": TEXT, "collection_id": TEXT,
-    "n_series": COUNT, "n_answered": COUNT, "n_unknown": COUNT,
+    "n_series": COUNT, "n_answered": COUNT, "n_unknown": COUNT, "n_na": COUNT,  # na: the head does not apply
+    "n_disagreeing": COUNT,  # of n_series, those with a witness that contradicts the one that decided
+})  # fmt: skip
+
+IMAGE_GROUPS = ("all", "CT", "MR", "PT")
+"""What counts over images are made for: the modalities that are labelled for pretraining, and all three together."""
+
+RULE_USE = table("rule_use", ("head", "rule", "witness", "Modality", "value"), {
+    "head": words(*HEADS), "rule": TEXT,  # "": no rule spoke
+    "witness": TEXT,  # the text it read, or the header values it looked at
+    "Modality": words(*IMAGE_GROUPS), "value": TEXT, "n_series": COUNT, "n_collections": COUNT,  # 0: a rule not needed here
+    "example": TEXT,  # that text of one series, as it stands there
+})  # fmt: skip
+
+WITNESS_USE = table("witness_use", ("head", "witness", "Modality"), {
+    "head": words(*HEADS), "witness": TEXT, "Modality": words(*IMAGE_GROUPS), "n_series": COUNT,  # each series once
+})  # fmt: skip
+
+BODY_PART_RELATIONS = ("no_tag", "tag_unread", "text_silent", "same", "overlap", "contradiction")
+BODY_PART = table("body_part", ("Modality", "collection_id", "relation"), {
+    "Modality": TEXT, "collection_id": TEXT,
+    "relation": words(*BODY_PART_RELATIONS),  # of BodyPartExamined to the texts of series and study
+    "n_series": COUNT,
+})  # fmt: skip
+
+FUNNEL_STEPS = (
+    "all", "image", "human", "volume",
+    "regular",  # slices at even distances, where headers were read
+    "licence", "not_leaking",
+    "any_head", "all_heads",  # of the paper's sequence, view, contrast and body parts
+)  # fmt: skip
+FUNNEL = table("funnel", ("step", "Modality"), {
+    "step": words(*FUNNEL_STEPS), "Modality": words("all", "CT", "MR", "PT", "other"),
+    "n_series": COUNT, "n_patients": COUNT, "n_collections": COUNT, "size_gb": NUMBER,
+})  # fmt: skip
+
+CLASSES = table("classes", ("head", "label", "Modality"), {
+    "head": TEXT,  # a column of TARGETS
+    "label": TEXT,  # present and absent of an organ; "": unknown, masked in the loss
+    "Modality": words(*IMAGE_GROUPS), "n_series": COUNT, "n_patients": COUNT, "n_collections": COUNT,
+})  # fmt: skip
+
+SAMPLE_TEXTS = (
+    "SeriesDescription", "StudyDescription", "ProtocolName", "BodyPartExamined", "ManufacturerModelName", "instanceCount",
+)  # fmt: skip
+LABEL_SAMPLE = table("label_sample", SERIES_KEY, {
+    "SeriesInstanceUID": TEXT, "collection_id": TEXT, "Modality": TEXT, **dict.fromkeys(SAMPLE_TEXTS, TEXT),
+    **dict.fromkeys(HEADS, TEXT), **{f"{head}_evidence": TEXT for head in HEADS}, "disagreements": TEXT,
 })  # fmt: skip
 
 TRUTH = table("truth", SERIES_KEY, {
@@ -150,8 +245,13 @@ TRUTH = table("truth", SERIES_KEY, {
     "lie": TEXT,  # ';'-joined names of what is wrong or missing in this series' headers on purpose
 })  # fmt: skip
 
-VOLUMES = table("volumes", SERIES_KEY, {
+VOLUMES = table("volumes", ("SeriesInstanceUID", "volume"), {
     "SeriesInstanceUID": TEXT, "PatientID": TEXT, "Modality": TEXT,
+    "volume": COUNT,  # which of the series, as in FILES
+    "volume_of": TEXT,  # what tells it from the series' others: "EchoTime=2.3"; "" where the series holds one
+    "is_whole": FLAG,  # shows every place that the series shows
+    "axes_lps": TEXT,  # where the array's axes point to, as in SERIES
+    "corrected_tilt_deg": NUMBER,  # 0 where nothing was sheared
     "path": TEXT,  # of the int16 .npy file, relative to this table's folder
     "intensity": words("hu", "robust_0_1000"),
     "original_shape_zyx": TEXT, "original_spacing_zyx_mm": TEXT, "spacing_zyx_mm": TEXT,  # 'z,y,x'

@@ -17,7 +17,7 @@ from radnet3d.errors import RadnetError
 
 PHASES = {
     "params": "Check and show parameter files.",
-    "archive": "Plan and fetch DICOM series: digital patients, a folder, the IDC.",
+    "archive": "Plan, fetch and attribute DICOM series: digital patients, a folder, the IDC, TCIA.",
     "dicom": "Read headers: one row a series, with its geometry.",
     "labels": "Label series from headers or catalogue text; evaluate; census.",
     "volumes": "Resample series to a common grid.",

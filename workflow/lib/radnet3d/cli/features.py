@@ -9,7 +9,7 @@ import click
 from radnet3d import __version__
 from radnet3d.dicom.extract import extract_series
 from radnet3d.tables import EXCLUDED, PREDICTIONS, VOLUMES, read_table, write_table
-from radnet3d.volumes.store import store_volumes
+from radnet3d.volumes.store import Wanted, store_volumes
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 def command(folder: Path, out_path: Path, checkpoint_path: Path, threads: int) -> None:
     """Write one row for each usable series below DIR: its features f000 ... and what the heads say of it.
 
-    Series are resampled and scaled as for pretraining. Those that form no volume are named in the log.
+    Series are resampled and scaled as for pretraining; of one that holds several volumes, the first is described. Those
+    that form no volume are named in the log.
     """
     log.info("radnet3d %s features %s", __version__, folder)
     from radnet3d.models.checkpoint import load_checkpoint
@@ -42,7 +43,9 @@ def command(folder: Path, out_path: Path, checkpoint_path: Path, threads: int) -
     out_path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out_path.parent, prefix=".features.") as name:
         stored = Path(name)
-        store_volumes(folder, extract, stored, shape_zyx=checkpoint.volumes.shape_zyx, n_processes=threads)
+        settings = checkpoint.volumes
+        wanted = Wanted(settings.shape_zyx, settings.correct_tilt, n_per_series_max=1)
+        store_volumes(folder, extract, stored, wanted, n_processes=threads)
         volumes = read_table(stored / "volumes.parquet", VOLUMES)
         excluded = read_table(stored / "excluded.csv", EXCLUDED)
         rows = describe_volumes(volumes, stored, checkpoint, device=choose_device(threads))

@@ -18,6 +18,7 @@ from radnet3d.runs import FinetuneRun, read_run
 from radnet3d.tables import (
     CENSUS,
     COMPARISON,
+    FUNNEL,
     HEAD_SCORES,
     HISTORY,
     LABEL_SCORES,
@@ -27,8 +28,10 @@ from radnet3d.tables import (
     RUN_CASES,
     RUNS,
     VOLUMES,
+    WITNESS_USE,
     read_table,
 )
+from radnet3d.volumes.choice import one_a_series
 
 if TYPE_CHECKING:
     from radnet3d.figures.overlays import Overlay
@@ -38,7 +41,7 @@ log = logging.getLogger(__name__)
 PATH = click.Path(path_type=Path)
 OUT = click.argument("out", metavar="OUT", type=PATH)
 SOURCE = click.option(
-    "--source", "sources", multiple=True, type=click.Choice(["phantom", "folder", "idc", "lits"]), required=True,
+    "--source", "sources", multiple=True, type=click.Choice(["phantom", "folder", "idc", "nbia", "lits"]), required=True,
     help="where the data come from (archive.source, liver.source); a figure with phantom among them is marked synthetic",
 )  # fmt: skip
 
@@ -137,14 +140,42 @@ def census(census_path: Path, out: Path, sources: tuple[str, ...]) -> None:
 
 
 @commands.command()
-@click.argument("census_path", metavar="CENSUS", type=PATH)
+@click.argument("scores_paths", metavar="SCORES...", nargs=-1, required=True, type=PATH)
 @OUT
 @SOURCE
-def coverage(census_path: Path, out: Path, sources: tuple[str, ...]) -> None:
-    """Heat map of the same by collection, the 30 largest. CENSUS: table of `labels census`."""
-    from radnet3d.figures import coverage as figure
+def rated(scores_paths: tuple[Path, ...], out: Path, sources: tuple[str, ...]) -> None:
+    """Labels against rated series, a mark a labeller. SCORES: tables of `labels evaluate`.
 
-    finish(figure.draw(read_table(census_path, CENSUS)), out, sources)
+    The name of a table says whose labels they are: rules, regex or body-part-examined.
+    """
+    from radnet3d.figures import rated as figure
+
+    strange = [path for path in scores_paths if path.stem not in figure.LABELLERS]
+    if strange:
+        raise TableError(f"{strange[0]}: wanted a table named after one of {list(figure.LABELLERS)}")
+    finish(figure.draw({path.stem: read_table(path, LABEL_SCORES) for path in scores_paths}), out, sources)
+
+
+@commands.command()
+@click.argument("use_path", metavar="WITNESS_USE", type=PATH)
+@OUT
+@SOURCE
+def witnesses(use_path: Path, out: Path, sources: tuple[str, ...]) -> None:
+    """What decided each head: texts, tags, nothing. WITNESS_USE: table of `labels census`."""
+    from radnet3d.figures import witnesses as figure
+
+    finish(figure.draw(read_table(use_path, WITNESS_USE)), out, sources)
+
+
+@commands.command()
+@click.argument("funnel_path", metavar="FUNNEL", type=PATH)
+@OUT
+@SOURCE
+def funnel(funnel_path: Path, out: Path, sources: tuple[str, ...]) -> None:
+    """What could be pretrained on, step by step, beside the paper's numbers. FUNNEL: table of `labels census`."""
+    from radnet3d.figures import funnel as figure
+
+    finish(figure.draw(read_table(funnel_path, FUNNEL)), out, sources)
 
 
 @commands.command("contact-sheet")
@@ -166,7 +197,7 @@ def contact_sheet(
     from radnet3d.figures import contact_sheet as figure
 
     folders = [read_table(folder / "volumes.parquet", VOLUMES).assign(folder=str(folder)) for folder in volumes_dirs]
-    volumes = pd.concat(folders, ignore_index=True)[["SeriesInstanceUID", "path", "intensity", "folder"]]
+    volumes = one_a_series(pd.concat(folders))[["SeriesInstanceUID", "path", "intensity", "folder"]]
     chosen = figure.choose(read_table(labels_path, LABELS).merge(volumes, on="SeriesInstanceUID"), n_volumes)
     paths = [Path(folder, path) for folder, path in zip(chosen["folder"], chosen["path"], strict=True)]
     arrays = [np.load(path, mmap_mode="r") for path in paths]

@@ -8,10 +8,26 @@ import pandas as pd
 import polars as pl
 
 from radnet3d import __version__, tables
+from radnet3d.archive.index import leaking_collections
+from radnet3d.archive.licences import is_commercial
 from radnet3d.dicom.extract import extract_series
 from radnet3d.errors import TableError
-from radnet3d.labels.census import take_census
-from radnet3d.labels.scoring import confusion, joined, score
+from radnet3d.labels.baselines import BASELINES, label_by
+from radnet3d.labels.census import (
+    candidates,
+    compare_body_part,
+    count_classes,
+    count_rules,
+    count_witnesses,
+    draw_sample,
+    examples_of,
+    licences_of,
+    make_funnel,
+    read_texts,
+    take_census,
+)
+from radnet3d.labels.disagreements import count_disagreements
+from radnet3d.labels.scoring import confusion, confusion_text, joined, score, scores_text
 from radnet3d.labels.series import label_series, read_catalogue, with_plan, write_labels
 from radnet3d.labels.targets import make_targets
 
@@ -19,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 PATH = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+DISAGREEING = ("SeriesInstanceUID", "Modality", "disagreements")
 
 
 @click.group("labels")
@@ -68,6 +85,40 @@ def from_catalogue(source: str, out: Path) -> None:
     write_and_count(read_catalogue(source), out)
 
 
+@commands.command()
+@click.argument("name", type=click.Choice(sorted(BASELINES)))
+@click.argument("source", metavar="IN")
+@click.argument("out", type=PATH)
+@click.option(
+    "--of", "wanted_path", type=FILE, help="table whose SeriesInstanceUID are labelled; without it, all of IN"
+)
+def baseline(name: str, source: str, out: Path, wanted_path: Path | None) -> None:
+    """Label the rows of the catalogue IN as others do, into OUT.parquet, to be scored beside the rules.
+
+    regex: published regular expressions, inside words and with forced answers; body-part-examined: that tag alone.
+    """
+    logger.info("radnet3d %s labels baseline %s %s %s", __version__, name, source, out)
+    rows = read_catalogue(source)
+    if wanted_path is not None:
+        rows = rows.filter(pl.col("SeriesInstanceUID").is_in(read_truth(wanted_path)["SeriesInstanceUID"].to_list()))
+    labels = label_by(name, rows)
+    write_labels(labels, out)
+    logger.info("%d series labelled", labels.height)
+
+
+@commands.command()
+@click.argument("labels_path", metavar="LABELS", type=FILE)
+@click.argument("out", type=PATH)
+def disagreements(labels_path: Path, out: Path) -> None:
+    """Count where the witnesses of a head contradict one another in LABELS, by rules, values and modality, into OUT."""
+    logger.info("radnet3d %s labels disagreements %s %s", __version__, labels_path, out)
+    labels = pd.read_parquet(labels_path, columns=["SeriesInstanceUID", "Modality", "disagreements"])
+    counts = count_disagreements(labels)
+    tables.write_table(counts, out, tables.DISAGREEMENTS)
+    n_series = int((labels["disagreements"] != "").sum())
+    logger.info("%d of %d series have contradicting witnesses, of %d sorts", n_series, len(labels), len(counts))
+
+
 def write_and_count(series: pl.DataFrame, out: Path) -> None:
     """Label `series`, write them to `out` and log how many got an answer."""
     labels = label_series(series)
@@ -79,22 +130,23 @@ def write_and_count(series: pl.DataFrame, out: Path) -> None:
 @commands.command()
 @click.argument("truth_path", metavar="TRUTH", type=FILE)
 @click.argument("labels_path", metavar="LABELS", type=FILE)
-@click.argument("out", type=PATH)
-def evaluate(truth_path: Path, labels_path: Path, out: Path) -> None:
-    """Score LABELS against TRUTH into OUT.csv; what was taken for what goes beside it, into OUT_confusion.csv.
+@click.argument("out", type=PATH, required=False)
+def evaluate(truth_path: Path, labels_path: Path, out: Path | None) -> None:
+    """Print how good LABELS are against TRUTH, and what was taken for what.
 
     TRUTH: a table with SeriesInstanceUID and gold_<head> columns, or <head> columns as an archive's truth.parquet has
-    them. An empty cell is not scored; sequence is scored for MR and PET.
+    them. An empty cell is not scored; sequence is scored for MR and PET. With OUT.csv, the scores also go there, and
+    what was taken for what beside it, into OUT_confusion.csv.
     """
-    logger.info("radnet3d %s labels evaluate %s %s %s", __version__, truth_path, labels_path, out)
+    logger.info("radnet3d %s labels evaluate %s %s %s", __version__, truth_path, labels_path, out or "")
     truth = read_truth(truth_path)
     pairs = joined(truth, tables.read_table(labels_path, tables.LABELS), name=str(truth_path))
     scores = score(pairs)
-    tables.write_table(scores, out, tables.LABEL_SCORES)
-    tables.write_table(confusion(pairs), out.with_name(f"{out.stem}_confusion{out.suffix}"), tables.LABEL_CONFUSION)
-    for row in scores.itertuples():
-        logger.info("%-9s %-15s %.3f [%.3f, %.3f] (%d of %d)", row.head, row.metric, row.value, row.low, row.high,
-                    row.n, row.n_of)  # fmt: skip
+    click.echo(scores_text(scores))
+    click.echo(confusion_text(pairs))
+    if out is not None:
+        tables.write_table(scores, out, tables.LABEL_SCORES)
+        tables.write_table(confusion(pairs), out.with_name(f"{out.stem}_confusion{out.suffix}"), tables.LABEL_CONFUSION)
     logger.info("%d series scored", len(truth))
 
 
@@ -132,11 +184,34 @@ def targets(labels_paths: tuple[Path, ...], out: Path) -> None:
 
 @commands.command()
 @click.argument("labels_path", metavar="LABELS", type=FILE)
-@click.argument("out", type=PATH)
-def census(labels_path: Path, out: Path) -> None:
-    """Count the series of LABELS that each head answered or left unknown, by modality and collection, into OUT.csv."""
-    logger.info("radnet3d %s labels census %s %s", __version__, labels_path, out)
-    columns = ["Modality", "collection_id", *tables.HEADS]
-    counts = take_census(pd.read_parquet(labels_path, columns=columns))
-    tables.write_table(counts, out, tables.CENSUS)
-    logger.info("%d series in %d groups", counts["n_series"].sum() // len(tables.HEADS), len(counts))
+@click.argument("sources", metavar="CATALOGUE...", nargs=-1, required=True)
+@click.argument("out_dir", type=PATH)
+def census(labels_path: Path, sources: tuple[str, ...], out_dir: Path) -> None:
+    """Count what LABELS cover and rest on, and what could be pretrained on them, into tables of OUT_DIR.
+
+    CATALOGUE: what the labels were made from: tables of series, one after the other, or the word `idc-index`. Written:
+    census.csv (answered and unknown), rule_use.csv and witness_use.csv (what decided), body_part.csv (BodyPartExamined
+    against texts), disagreements.csv and disagreement_examples.csv, funnel.csv and classes.csv (what could be pretrained
+    on), sample.csv (some series with texts, labels and evidence).
+    """
+    logger.info("radnet3d %s labels census %s %s %s", __version__, labels_path, " ".join(sources), out_dir)
+    labels = pl.read_parquet(labels_path)
+    catalogue = read_texts(sources, labels)
+    licences = {name for name in licences_of(catalogue) if is_commercial(name)}
+    series = candidates(labels, catalogue, licences=licences, leaking=leaking_collections())
+    contradicted = labels.filter(pl.col("disagreements") != "", pl.col("Modality").is_in(tables.IMAGE_GROUPS))
+    disagreements = count_disagreements(contradicted.select(DISAGREEING).to_pandas())
+    made = {
+        "census": (take_census(labels), tables.CENSUS),
+        "rule_use": (count_rules(labels, catalogue), tables.RULE_USE),
+        "witness_use": (count_witnesses(labels), tables.WITNESS_USE),
+        "body_part": (compare_body_part(labels, catalogue), tables.BODY_PART),
+        "disagreements": (disagreements, tables.DISAGREEMENTS),
+        "disagreement_examples": (examples_of(disagreements, labels, catalogue), tables.LABEL_SAMPLE),
+        "funnel": (make_funnel(series), tables.FUNNEL),
+        "classes": (count_classes(series), tables.CLASSES),
+        "sample": (draw_sample(labels, catalogue), tables.LABEL_SAMPLE),
+    }
+    for name, (frame, schema) in made.items():
+        tables.write_table(frame, out_dir / f"{name}.csv", schema)
+    logger.info("%d series counted, %d of them could be pretrained on", labels.height, series["any_head"].sum())

@@ -11,6 +11,7 @@ from radnet3d.params import Comparison, Pretrain, parse_section
 from radnet3d.runs import ControlRun, PretrainRun, read_run
 from radnet3d.splits import split_patients
 from radnet3d.tables import HEAD_SCORES, HISTORY, PATIENT_SPLIT, PREDICTIONS, TARGETS, VOLUMES, read_table, write_table
+from radnet3d.volumes.choice import one_a_series
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def commands() -> None:
 def split(targets: Path, volumes: tuple[Path, ...], out_path: Path, settings: str) -> None:
     """Split the patients who have both a row in TARGETS and one in VOLUMES... (tables of `volumes resample`)."""
     log.info("radnet3d %s pretrain split", __version__)
-    stored = pd.concat([read_table(path, VOLUMES) for path in volumes])
+    stored = one_a_series(pd.concat([read_table(path, VOLUMES) for path in volumes]))
     both = read_table(targets, TARGETS).merge(stored[["SeriesInstanceUID"]], on="SeriesInstanceUID")
     rows = split_patients(both["PatientID"], parse_section(Pretrain, settings))
     write_table(rows, out_path, PATIENT_SPLIT)

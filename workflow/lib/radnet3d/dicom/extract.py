@@ -1,7 +1,8 @@
 """From a folder of files to one row a series, with where each of its slices lies and what was left out."""
 
+import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from radnet3d.dicom.geometry import Geometry, in_series_order, series_geometry
-from radnet3d.dicom.headers import Excluded, Header, find_files, read_header
+from radnet3d.dicom.headers import Excluded, Header, find_names, path_parts, read_named
 from radnet3d.dicom.slices import Slice
-from radnet3d.tables import EXCLUDED, FILES, SERIES, read_table, rows_table, write_table
+from radnet3d.tables import EXCLUDED, FILES, SERIES, check_table, read_table, rows_table, write_table
 
 CHUNK = 64  # files a worker takes at a time
 
@@ -47,7 +49,8 @@ def read_extract(folder: Path) -> Extract:
 def extract_series(root: Path, *, n_processes: int) -> Extract:
     """Return one row for each series below `root`, whatever its files are called and wherever they lie.
 
-    A file that cannot be used becomes a row of `excluded`; what a file holds never stops the scan.
+    A file that cannot be used becomes a row of `excluded`, and so does a further copy of one that is used; what a
+    file holds never stops the scan.
     """
     headers: dict[str, list[Header]] = defaultdict(list)
     excluded: list[Excluded] = []
@@ -57,38 +60,73 @@ def extract_series(root: Path, *, n_processes: int) -> Extract:
         else:
             headers[str(found.values["SeriesInstanceUID"])].append(found)
     series: list[dict[str, Any]] = []
-    files: list[dict[str, Any]] = []
+    files: dict[str, list[Any]] = {column: [] for column in FILES.columns}
     for series_uid in sorted(headers):
-        found_headers = sorted(headers[series_uid], key=lambda header: in_series_order(header.slices[0]))
+        found_headers = sorted(headers.pop(series_uid), key=lambda header: in_series_order(header.slices[0]))
+        found_headers, copies = without_copies(found_headers, root)
         slices = [part for header in found_headers for part in header.slices]
         geometry = series_geometry(slices)
         series.append(series_row(found_headers, geometry))
-        files += files_rows(series_uid, slices, geometry)
+        excluded += copies
+        add_slices(files, series_uid, slices, geometry)
     return Extract(
         series=rows_table(series, SERIES),
-        files=rows_table(files, FILES),
+        files=check_table(pd.DataFrame(files), FILES, name="files"),
         excluded=rows_table(
-            [dict(zip(EXCLUDED.columns, vars(row).values(), strict=True)) for row in excluded], EXCLUDED
+            [
+                dict(zip(EXCLUDED.columns, vars(row).values(), strict=True))
+                for row in sorted(excluded, key=lambda row: path_parts(row.path))
+            ],
+            EXCLUDED,
         ),
     )
 
 
 def read_headers(root: Path, *, n_processes: int) -> Iterator[Header | Excluded]:
     """Yield what each file below `root` holds, in the order of their paths."""
-    paths = find_files(root)
-    progress = partial(tqdm, total=len(paths), desc="headers", unit="file", mininterval=1.0)
-    if n_processes == 1 or len(paths) <= CHUNK:
-        yield from progress(read_header(root, path) for path in paths)
+    names = find_names(root)
+    progress = partial(tqdm, total=len(names), desc="headers", unit="file", mininterval=1.0)
+    if n_processes == 1 or len(names) <= CHUNK:
+        yield from progress(read_named(root, name) for name in names)
     else:
         with ProcessPoolExecutor(n_processes) as pool:
-            yield from progress(pool.map(partial(read_header, root), paths, chunksize=CHUNK))
+            yield from progress(pool.map(partial(read_named, root), names, chunksize=CHUNK))
+
+
+def without_copies(headers: list[Header], root: Path) -> tuple[list[Header], list[Excluded]]:
+    """Return the headers of one series without further copies of a file, and a row for each of those.
+
+    A copy is a file of the same SOPInstanceUID and the same bytes; files that share the UID alone are all kept, and
+    the geometry shows them. Raises OSError where a file that was read before cannot be read any more.
+    """
+    images = [header.slices[0].sop_instance_uid for header in headers]
+    repeated = {image for image, n_files in Counter(images).items() if image and n_files > 1}
+    firsts: dict[str, str] = {}
+    kept: list[Header] = []
+    copies: list[Excluded] = []
+    for header, image in zip(headers, images, strict=True):
+        path = header.slices[0].path
+        first = firsts.setdefault(content_digest(root / path), path) if image in repeated else path
+        if first == path:
+            kept.append(header)
+        else:
+            series_uid = str(header.values["SeriesInstanceUID"])
+            copies.append(Excluded(path, series_uid, "duplicate_file", f"same bytes as {first}"))
+    return kept, copies
+
+
+def content_digest(path: Path) -> str:
+    """Return what tells the bytes of one file from those of another."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()
 
 
 def series_row(headers: list[Header], geometry: Geometry) -> dict[str, Any]:
     """Return the row of one series: of each header value the first that is not empty, and the geometry."""
+    distinct = list({id(header.values): header.values for header in headers}.values())  # slices share most of them
     values = {
-        keyword: next((header.values[keyword] for header in headers if _is_given(header.values[keyword])), default)
-        for keyword, default in headers[0].values.items()
+        keyword: next((values[keyword] for values in distinct if _is_given(values[keyword])), default)
+        for keyword, default in distinct[0].items()
     }
     derived = {name: getattr(geometry, name) for name in SERIES.columns if hasattr(geometry, name)}
     return {**values, **derived, "n_files": len(headers)}
@@ -98,20 +136,13 @@ def _is_given(value: str | float) -> bool:
     return value != "" if isinstance(value, str) else math.isfinite(value)
 
 
-def files_rows(series_uid: str, slices: list[Slice], geometry: Geometry) -> list[dict[str, Any]]:
-    """Return one row a slice, sorted by volume and by place along the normal."""
-    rows = [
-        {
-            "path": part.path,
-            "frame": part.frame,
-            "SeriesInstanceUID": series_uid,
-            "SOPInstanceUID": part.sop_instance_uid,
-            "volume": int(volume),
-            "slice": int(place),
-            "position_mm": float(position_mm),
-        }
-        for part, volume, place, position_mm in zip(
-            slices, geometry.volume, geometry.place, geometry.position_mm, strict=True
-        )
-    ]
-    return sorted(rows, key=lambda row: (row["volume"], row["slice"]))
+def add_slices(files: dict[str, list[Any]], series_uid: str, slices: list[Slice], geometry: Geometry) -> None:
+    """Add one row a slice to the columns of tables.FILES, sorted by volume and by place along the normal."""
+    order = np.lexsort((geometry.place, geometry.volume))  # stable: equals stay in the order of the series
+    files["path"] += [slices[index].path for index in order]
+    files["frame"] += [slices[index].frame for index in order]
+    files["SeriesInstanceUID"] += [series_uid] * len(slices)
+    files["SOPInstanceUID"] += [slices[index].sop_instance_uid for index in order]
+    files["volume"] += geometry.volume[order].tolist()
+    files["slice"] += geometry.place[order].tolist()
+    files["position_mm"] += geometry.position_mm[order].tolist()

@@ -2,63 +2,28 @@
 
 import math
 import os
-import re
 import stat
-import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, NamedTuple
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
-from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from radnet3d.atomic import MARKER, SNAKEMAKE_NOTE
-from radnet3d.dicom.csa import CSA_GROUP, CSA_IMAGE_HEADER
-from radnet3d.dicom.slices import Slice, functional_groups, listed, number, read_slices, value_of, whole_number
-from radnet3d.tables import HEADER_NUMBERS, HEADER_TEXT
+from radnet3d.dicom.plain import SERIES_UID, PlainReader
+from radnet3d.dicom.slices import Slice, read_slices, whole_number
+from radnet3d.dicom.values import NEEDED, header_values, lenient
+from radnet3d.dicom.walker import PIXEL_DATA, UNDEFINED_LENGTH, cut_fragments
 
-PIXEL_DATA = (0x7FE00010, 0x7FE00009, 0x7FE00008)  # integer, double, float
-UNDEFINED_LENGTH = 0xFFFFFFFF
-
-ELSEWHERE = {
-    "EchoTime": ("EffectiveEchoTime",),
-    "InversionTime": ("InversionTimes",),
-    "EchoTrainLength": ("RFEchoTrainLength",),
-    "ImageType": ("FrameType",),
-}
-"""Where the macros of enhanced files keep a value under another keyword."""
-
-CODED = {
-    "ContrastBolusAgent": ("ContrastBolusAgentSequence",),
-    "ContrastBolusRoute": ("ContrastBolusAgentSequence", "ContrastBolusAdministrationRouteSequence"),
-}
-"""Where enhanced files keep the code that classic files write as text."""
-
-STRUCTURE = (
-    "SpecificCharacterSet", "SOPInstanceUID", "InstanceNumber", "NumberOfFrames", "ImagePositionPatient",
-    "PixelSpacing", "SamplesPerPixel", "BitsAllocated", "PhotometricInterpretation",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-)  # fmt: skip
-
-CSA_BLOCKS = range(0x10, 0x14)
-NEEDED: list[BaseTag | int] = [
-    *(Tag(keyword) for keyword in (*HEADER_TEXT, *HEADER_NUMBERS, *STRUCTURE, "ContrastBolusAgentSequence")),
-    *(CSA_GROUP << 16 | block for block in CSA_BLOCKS),
-    *(CSA_GROUP << 16 | block << 8 | CSA_IMAGE_HEADER for block in CSA_BLOCKS),
-]
-"""Elements that are kept; pydicom skips the others, which halves the time."""
+_PLAIN = PlainReader()
 
 
-@dataclass(frozen=True)
-class Header:
-    """What is kept of one file."""
+class Header(NamedTuple):
+    """What is kept of one file; a tuple, because a scan holds one a file."""
 
     values: dict[str, str | float]  # the columns HEADER_TEXT and HEADER_NUMBERS of tables.SERIES
     slices: list[Slice]
@@ -92,16 +57,23 @@ class _UpToPixels:
 
 
 def find_files(root: Path) -> list[Path]:
-    """Return everything below `root` that is not a folder, sorted by path; links are followed, each folder once.
+    """Return everything below `root` that is not a folder, as `find_names` does."""
+    return [root / name for name in find_names(root)]
 
+
+def find_names(root: Path) -> list[str]:
+    """Return the path, relative to `root`, of everything below it that is not a folder, sorted part by part.
+
+    Links are followed, each folder once.
     Raises OSError for a folder that cannot be listed: what is in it would be missing from every count.
     """
 
     def stop(error: OSError) -> None:
         raise error
 
-    found: list[Path] = []
+    found: list[str] = []
     seen: set[tuple[int, int]] = set()
+    top = os.fspath(root).rstrip("/") + "/"
     for folder, below, names in os.walk(root, followlinks=True, onerror=stop):
         status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen:
@@ -109,13 +81,29 @@ def find_files(root: Path) -> list[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         below.sort()
-        found += [Path(folder, name) for name in names if name not in (SNAKEMAKE_NOTE, MARKER)]
-    return sorted(found)
+        below_top = folder[len(top) :] + "/" if len(folder) > len(top) else ""
+        found += [below_top + name for name in names if name not in (SNAKEMAKE_NOTE, MARKER)]
+    return sorted(found, key=path_parts)
+
+
+def path_parts(name: str) -> list[str]:
+    """Return the folders and the name of a path, by which paths are sorted."""
+    return name.split("/")
 
 
 def read_header(root: Path, path: Path) -> Header | Excluded:
     """Return what is kept of the file `path` below `root`, or why it is excluded. Never raises for what a file holds."""
-    name = path.relative_to(root).as_posix()
+    return read_named(root, path.relative_to(root).as_posix())
+
+
+def read_named(root: Path, name: str) -> Header | Excluded:
+    """Return what `read_header` does of the file `name` below `root`."""
+    plain = _PLAIN.read(f"{root}/{name}", name)
+    return Header(*plain) if plain else read_with_pydicom(root / name, name)
+
+
+def read_with_pydicom(path: Path, name: str) -> Header | Excluded:
+    """Return what `read_header` returns, the long way: this defines it, and `radnet3d.dicom.plain` has to agree."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return Excluded(name, "", "not_dicom", "not a regular file")
@@ -127,19 +115,6 @@ def read_header(root: Path, path: Path) -> Header | Excluded:
         return Excluded(name, "", "not_dicom", f"cannot be read: {error.strerror or error}")
     except Exception as error:  # whatever a broken file makes pydicom raise costs that file, not the run
         return Excluded(name, "", "truncated", f"unreadable header: {type(error).__name__}: {error}")
-
-
-@contextmanager
-def lenient() -> Iterator[None]:
-    """Within the block pydicom takes odd values as they are and does not warn of them."""
-    before = pydicom.config.settings.reading_validation_mode
-    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        pydicom.config.settings.reading_validation_mode = before
 
 
 def _read(stream: BinaryIO, name: str) -> Header | Excluded:
@@ -163,9 +138,9 @@ def _read(stream: BinaryIO, name: str) -> Header | Excluded:
     if not end.has_pixels:
         kind = UID(str(header.get("SOPClassUID") or "")).name or "unknown SOP class"
         return Excluded(name, series_uid, "no_pixel_data", kind)
-    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", series_uid):  # it becomes a file name
+    if not SERIES_UID.fullmatch(series_uid):
         return Excluded(name, "", "no_series_uid", f"SeriesInstanceUID is {series_uid!r}")
-    return Header(_values(header), read_slices(header, name))
+    return Header(header_values(header), read_slices(header, name))
 
 
 def starts_with_data_set(stream: BinaryIO) -> bool:
@@ -192,7 +167,7 @@ def _cut_short(stream: BinaryIO, size: int, end: _UpToPixels, header: Dataset) -
         lacking = end.value_start + end.length - size
         return f"ends {lacking} bytes within element {end.tag:08X}" if lacking > 0 else ""
     if end.length == UNDEFINED_LENGTH:
-        return _cut_fragments(stream, size, end.value_start)
+        return cut_fragments(stream, size, end.value_start)
     if end.value_start + end.length > size:
         return f"{size - end.value_start} bytes of pixel data, the file announces {end.length}"
     wanted = math.prod(whole_number(header, word) or 1 for word in ("Rows", "Columns", "NumberOfFrames"))
@@ -200,53 +175,3 @@ def _cut_short(stream: BinaryIO, size: int, end: _UpToPixels, header: Dataset) -
     if end.length < wanted // 8 and "422" not in str(header.get("PhotometricInterpretation") or ""):
         return f"{end.length} bytes of pixel data, rows x columns x frames want {wanted // 8}"
     return ""
-
-
-def _cut_fragments(stream: BinaryIO, size: int, start: int) -> str:
-    """Return how compressed pixel data fall short, walking their fragments. Source: DICOM PS3.5 A.4."""
-    position, n_fragments = start, 0
-    while position + 8 <= size:
-        stream.seek(position)
-        head = stream.read(8)
-        if head[:4] == b"\xfe\xff\xdd\xe0":
-            return "" if n_fragments > 1 else "compressed pixel data without a fragment"
-        if head[:4] != b"\xfe\xff\x00\xe0":
-            return f"no fragment of compressed pixel data at byte {position}"
-        position += 8 + int.from_bytes(head[4:], "little")
-        n_fragments += 1
-    # ASSUME: a file that ends exactly with its last fragment has lost the closing mark only, and can be decoded
-    return "" if position == size and n_fragments > 1 else "compressed pixel data end within a fragment"
-
-
-def _values(header: Dataset) -> dict[str, str | float]:
-    """Return the columns HEADER_TEXT and HEADER_NUMBERS of one header; enhanced files are looked into."""
-    items = [header, *next(functional_groups(header), [])]
-    values: dict[str, str | float] = {}
-    for keyword in HEADER_TEXT:
-        words = (_text(item, name) for item in items for name in (keyword, *ELSEWHERE.get(keyword, ())))
-        values[keyword] = next(filter(None, words), "") or _coded_text(header, keyword)
-    values["TransferSyntaxUID"] = str(header.file_meta.get("TransferSyntaxUID", ""))
-    for keyword in HEADER_NUMBERS:
-        found = (number(item, name) for item in items for name in (keyword, *ELSEWHERE.get(keyword, ())))
-        values[keyword] = next((value for value in found if math.isfinite(value)), math.nan)
-    return values
-
-
-def _text(item: Dataset, keyword: str) -> str:
-    """Return an element as DICOM writes it, values joined by a backslash; of a sequence of codes, their meanings."""
-    try:
-        value: Any = value_of(item, keyword)
-    except (ValueError, TypeError, OverflowError):
-        return ""
-    if isinstance(value, pydicom.Sequence):
-        return ";".join(filter(None, (_text(code, "CodeMeaning") for code in value)))
-    words = [word.decode("latin-1") if isinstance(word, bytes) else str(word) for word in listed(value)]
-    return "\\".join(word.replace("\0", "").strip() for word in words).strip("\\")
-
-
-def _coded_text(header: Dataset, keyword: str) -> str:
-    items = [header]
-    path = CODED.get(keyword, ())
-    for sequence in path:
-        items = [inner for item in items for inner in item.get(sequence) or []]
-    return ";".join(filter(None, (_text(item, "CodeMeaning") for item in items))) if path else ""

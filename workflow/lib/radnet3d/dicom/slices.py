@@ -9,11 +9,49 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from radnet3d.dicom.csa import CSA_CREATOR, CSA_GROUP, CSA_IMAGE_HEADER, read_csa
 
 Vector = tuple[float, ...]
+Traits = tuple[float | str, ...]
+
+TRAITS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "StackID": ("text", ()),
+    "ImageType": ("text", ("FrameType",)),
+    "ComplexImageComponent": ("text", ()),
+    "EchoTime": ("number", ("EffectiveEchoTime",)),
+    "InversionTime": ("number", ("InversionTimes",)),
+    "FlipAngle": ("number", ()),
+    "DiffusionBValue": ("number", ()),
+    "DiffusionGradientOrientation": ("text", ()),
+    "KVP": ("number", ()),
+    "TemporalPositionIdentifier": ("number", ("TemporalPositionIndex",)),
+    "FrameReferenceTime": ("number", ()),
+    "TriggerTime": ("number", ("NominalCardiacTriggerDelayTime",)),
+    "AcquisitionNumber": ("number", ("FrameAcquisitionNumber",)),
+    "AcquisitionTime": ("text", ("FrameAcquisitionDateTime",)),
+    "ContentTime": ("text", ()),
+}
+"""What may tell the volumes of one series apart: how a value is read, and its keywords in an enhanced file's macros."""
+
+FRAME_DIMENSIONS = "DimensionIndexValues"  # of an enhanced file: any number of traits more, after those above
+PRIVATE_B_VALUES = {
+    "SIEMENS MR HEADER": (0x00190010, 0x0019100C),
+    "GEMS_PARM_01": (0x00430010, 0x00431039),
+    "Philips Imaging DD 001": (0x20010010, 0x20011003),
+}
+"""Where classic files keep the b-value instead: creator, its element, the value's (in the first block).
+
+Source: the vendors' conformance statements, as in pydicom's private dictionary.
+"""
+GE_B_VALUE_OFFSET = 100_000  # ASSUME: GE adds a multiple of it as a flag; no b-value is as high
+
+TRAIT_TAGS: tuple[BaseTag | int, ...] = (
+    *(Tag(keyword) for keyword in TRAITS),
+    *(tag for tags in PRIVATE_B_VALUES.values() for tag in tags),
+)
+"""What a reader of headers has to keep for `Slice.traits`, beside the sequences of enhanced files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +67,7 @@ class Slice:
     pixel_spacing_mm: Vector | None  # between rows, between columns
     position_lps_mm: Vector | None  # centre of the first pixel
     orientation: Vector | None  # direction along a row, then along a column
+    traits: Traits = ()  # the values of TRAITS, then FRAME_DIMENSIONS; NaN and "" where absent
 
 
 @dataclass(frozen=True)
@@ -46,7 +85,12 @@ def read_slices(header: Dataset, path: str) -> list[Slice]:
     Several frames that do not say where each of them lies have no position, whatever the file says of itself.
     """
     n_frames = max(whole_number(header, "NumberOfFrames"), 1)
-    groups = list(functional_groups(header)) or [[header] if n_frames == 1 else []] * n_frames
+    groups = list(functional_groups(header))
+    if groups:
+        traits = [frame_traits(list(macros(group))) for group in header.PerFrameFunctionalGroupsSequence]
+    else:
+        groups = [[header] if n_frames == 1 else []] * n_frames
+        traits = [file_traits(header)] * n_frames
     positions = [first_numbers(items, "ImagePositionPatient", 3) for items in groups]
     n_across = 1
     if is_mosaic(header):
@@ -55,7 +99,7 @@ def read_slices(header: Dataset, path: str) -> list[Slice]:
         except ValueError:  # anonymised beyond use: its position is not that of a slice
             positions = [None]
         else:
-            groups = groups * mosaic.n_tiles
+            groups, traits = groups * mosaic.n_tiles, traits * mosaic.n_tiles
             positions = [tuple(position) for position in mosaic.positions_lps_mm.tolist()]
             n_across = mosaic.n_tiles_across
     return [
@@ -69,9 +113,48 @@ def read_slices(header: Dataset, path: str) -> list[Slice]:
             pixel_spacing_mm=first_numbers(items, "PixelSpacing", 2),
             position_lps_mm=position,
             orientation=first_numbers(items, "ImageOrientationPatient", 6),
+            traits=traits[frame],
         )
         for frame, (items, position) in enumerate(zip(groups, positions, strict=True))
     ]
+
+
+def file_traits(header: Dataset) -> Traits:
+    """Return the values of TRAITS in a classic file or a mosaic."""
+    values = [
+        number(header, keyword) if kind == "number" else joined_text(header, keyword)
+        for keyword, (kind, _) in TRAITS.items()
+    ]
+    place = list(TRAITS).index("DiffusionBValue")
+    if math.isnan(float(values[place])):
+        values[place] = private_b_value(header)
+    return tuple(values)
+
+
+def private_b_value(header: Dataset) -> float:
+    """Return the b-value that a vendor's own element holds, NaN where there is none."""
+    for creator, (creator_tag, tag) in PRIVATE_B_VALUES.items():
+        if tag in header and creator_tag in header and str(header[creator_tag].value).strip() == creator:
+            try:
+                return float(listed(header[tag].value)[0]) % GE_B_VALUE_OFFSET
+            except (ValueError, TypeError, OverflowError, IndexError):
+                return math.nan
+    return math.nan
+
+
+def frame_traits(items: Sequence[Dataset]) -> Traits:
+    """Return the values of TRAITS in the macros of one frame, then those of FRAME_DIMENSIONS."""
+    values: list[float | str] = [math.nan if kind == "number" else "" for kind, _ in TRAITS.values()]
+    dimensions: list[float] = []
+    items = [*items, *(inner for item in items for inner in macros(item))]  # the gradient is one sequence deeper
+    for item in items:
+        for tag in list(item.keys()):  # iterating over the item itself would convert every element
+            if tag == tag_of(FRAME_DIMENSIONS):
+                dimensions = [float(value) for value in listed(item[tag].value)]
+            elif tag in FRAME_TRAITS:
+                place, keyword, kind = FRAME_TRAITS[tag]
+                values[place] = number(item, keyword) if kind == "number" else joined_text(item, keyword)
+    return (*values, *dimensions)
 
 
 def functional_groups(header: Dataset) -> Iterator[list[Dataset]]:
@@ -128,6 +211,13 @@ def read_mosaic(header: Dataset) -> Mosaic:
 
 tag_of = cache(Tag)
 
+FRAME_TRAITS = {
+    tag_of(name): (place, name, kind)
+    for place, (keyword, (kind, elsewhere)) in enumerate(TRAITS.items())
+    for name in (keyword, *elsewhere)
+}
+"""Where in `Slice.traits` an element of a frame's macros goes: place, keyword, how it is read."""
+
 
 def value_of(item: Dataset, keyword: str) -> Any:
     """Return the value of an element, None where it is absent; half the time of `item.get(keyword)`."""
@@ -140,6 +230,14 @@ def listed(value: Any) -> list[Any]:
     if value is None:
         return []
     return [value] if isinstance(value, str | bytes) or not isinstance(value, Sequence) else list(value)
+
+
+def joined_text(item: Dataset, keyword: str) -> str:
+    """Return an element as text, several values joined by a backslash, "" where it is absent."""
+    try:
+        return "\\".join(str(value).strip() for value in listed(value_of(item, keyword)))
+    except (ValueError, TypeError, OverflowError):
+        return ""
 
 
 def numbers(item: Dataset, keyword: str, n: int) -> Vector | None:

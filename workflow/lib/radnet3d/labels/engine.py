@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from radnet3d.labels.rules import Condition, Group, Head, Range, Rule, Witness, words_regex
+from radnet3d.labels.rules import Condition, Group, Head, Range, Rule, Witness, rewrite_regexes, words_regex
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int32]
@@ -56,6 +56,10 @@ class Rows:
         if name not in self._columns:
             self._columns[name] = self._encode(name)
         return self._columns[name]
+
+    def has_any(self, names: Sequence[str]) -> bool:
+        """Return whether any of these columns is there."""
+        return any(name in self._columns or name in self._frame.columns for name in names)
 
     def add(self, name: str, column: Column) -> None:
         """Let later rules ask for what earlier heads answered."""
@@ -121,27 +125,49 @@ def holds(condition: Condition, values: pl.Series) -> Mask:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a group says of distinct texts: a value and its evidence each, or "" where it is silent."""
+    """What a group says of distinct texts: value, statement and evidence of each, or "" where it is silent.
+
+    A statement names the rules that spoke, the text they read and their answer, without the words they found:
+    `chest_words+neck_words@StudyDescription=chest+neck`.
+    """
 
     values: NDArray[np.object_]
+    statements: NDArray[np.object_]
     evidence: NDArray[np.object_]
+
+    def only(self, values: tuple[str, ...] | None) -> "Verdict":
+        """Return the verdict as it is where it has one of `values` (None: any), silent elsewhere."""
+        if values is None:
+            return self
+        is_kept = np.isin(self.values.astype(str), values)
+        return Verdict(*(np.where(is_kept, part, "") for part in (self.values, self.statements, self.evidence)))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule that spoke of a text: its value, its name, and what it saw (`tag=word`)."""
+
+    value: str
+    rule: str
+    seen: str
 
 
 def judge_text(group: Group, texts: pl.Series, *, tag: str, combine: str, absorb: str) -> Verdict:
     """Put distinct texts of one tag to the rules of a group."""
     read = fold(texts)
     for rewrite in group.rewrite:
-        read = read.str.replace_all(words_regex(rewrite.words), f" {rewrite.read_as} ")
-    found: list[list[tuple[str, str]]] = [[] for _ in range(len(read))]
+        for pattern in rewrite_regexes(rewrite.words):
+            read = read.str.replace_all(pattern, f"${{1}} {rewrite.read_as} ${{2}}")
+    found: list[list[Finding]] = [[] for _ in range(len(read))]
     is_open = np.ones(len(read), bool)
     for rule in group.rules:
         pattern = words_regex(rule.words)
         hits = np.flatnonzero(is_open)[read.filter(pl.Series(is_open)).str.contains(pattern).to_numpy()]
         for position, word in zip(hits, matched_words(read.gather(hits), pattern), strict=True):
-            found[position].append((rule.value, f"{rule.id}: {tag}={word}"))
+            found[position].append(Finding(rule.value, rule.id, f"{tag}={word}"))
         if combine == "first":
             is_open[hits] = False
-    return summarise(found, absorb=absorb)
+    return summarise(found, absorb=absorb, tag=tag)
 
 
 def matched_words(texts: pl.Series, pattern: str) -> list[str]:
@@ -152,20 +178,22 @@ def matched_words(texts: pl.Series, pattern: str) -> list[str]:
     return frame.select(pl.coalesce(groups).fill_null(""))["text"].to_list()
 
 
-def summarise(found: list[list[tuple[str, str]]], *, absorb: str) -> Verdict:
-    """Return the values and evidence of each text, joined where several rules spoke."""
-    values, evidence = np.full(len(found), "", object), np.full(len(found), "", object)
-    for position, answers in enumerate(found):
-        if answers:
-            words = {value for value, _ in answers}
+def summarise(found: list[list[Finding]], *, absorb: str, tag: str) -> Verdict:
+    """Return values, statements and evidence of each text, joined where several rules spoke."""
+    values, statements, evidence = (np.full(len(found), "", object) for _ in range(3))
+    for position, findings in enumerate(found):
+        if findings:
+            words = {finding.value for finding in findings}
             values[position] = absorb if absorb in words else ";".join(sorted(words))
-            evidence[position] = "; ".join(reason for _, reason in answers)
-    return Verdict(values, evidence)
+            rules = "+".join(finding.rule for finding in findings) + (f"@{tag}" if tag else "")
+            statements[position] = f"{rules}={values[position].replace(';', '+')}"
+            evidence[position] = "; ".join(f"{finding.rule}: {finding.seen}" for finding in findings)
+    return Verdict(values, statements, evidence)
 
 
 def judge_header(group: Group, frame: pl.DataFrame) -> Verdict:
     """Put distinct combinations of header values to the rules of a group; the first that holds decides."""
-    found: list[list[tuple[str, str]]] = [[] for _ in range(frame.height)]
+    found: list[list[Finding]] = [[] for _ in range(frame.height)]
     is_open = np.ones(frame.height, bool)
     for rule in group.rules:
         hits = is_open.copy()
@@ -176,8 +204,8 @@ def judge_header(group: Group, frame: pl.DataFrame) -> Verdict:
         is_open &= ~hits
         for row in frame.with_row_index("_row").filter(pl.Series(hits)).iter_rows(named=True):
             said = ", ".join(f"{name}={row[name]}" for name in rule.when)
-            found[row["_row"]].append((rule.value, f"{rule.id}: {said}"))
-    return summarise(found, absorb="")
+            found[row["_row"]].append(Finding(rule.value, rule.id, said))
+    return summarise(found, absorb="", tag="")
 
 
 def columns_of(group: Group) -> tuple[str, ...]:
@@ -185,9 +213,35 @@ def columns_of(group: Group) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for rule in group.rules for name in (*rule.when, *rule.unless)))
 
 
+def columns_asked(head: Head) -> set[str]:
+    """Return the columns of a series, and the earlier heads, that the answer of a head may depend on."""
+    asked: set[str] = set()
+    for witness in head.witnesses:
+        asked |= {*witness.where, *witness.tags, *columns_of(head.groups[witness.ask])}
+    return asked
+
+
 def is_about_headers(group: Group) -> bool:
     """Return whether a group's rules look at header values and not at the words of one text."""
     return any(rule.when for rule in group.rules)
+
+
+@dataclass(frozen=True)
+class Contradictions:
+    """Series of which a later witness contradicts the one that decided: their places, and which of `words` is said."""
+
+    rows: NDArray[np.intp]
+    words: list[str]
+    said: Codes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one head says of all series: values, their evidence, and what other witnesses hold against them."""
+
+    values: Column
+    evidence: Column
+    contradictions: tuple[Contradictions, ...]
 
 
 class Answers:
@@ -196,12 +250,13 @@ class Answers:
     def __init__(self, n: int) -> None:
         self.value_words: list[str] = ["unknown"]
         self.evidence_words: list[str] = [""]
+        self.statements: list[str] = [""]  # of each piece of evidence
         self.values = np.zeros(n, np.int32)
         self.evidence = np.zeros(n, np.int32)
         self.is_open = np.ones(n, bool)
 
     def take(self, verdict: Verdict, at: NDArray[np.intp], inverse: Codes) -> None:
-        """Enter what a group said of the series `at`; those it was silent about stay open."""
+        """Enter what a group said of the series `at`; those it was silent about stay open, the others keep theirs."""
         speaks = verdict.values != ""
         words, value_codes = np.unique(verdict.values[speaks].astype(str), return_inverse=True)
         values, evidence = np.zeros(len(speaks), np.int32), np.zeros(len(speaks), np.int32)
@@ -209,37 +264,66 @@ class Answers:
         evidence[speaks] = np.arange(speaks.sum()) + len(self.evidence_words)
         self.value_words += words.tolist()
         self.evidence_words += verdict.evidence[speaks].tolist()
-        answered = speaks[inverse]
+        self.statements += verdict.statements[speaks].tolist()
+        answered = speaks[inverse] & self.is_open[at]
         rows = at[answered]
         self.values[rows], self.evidence[rows] = values[inverse][answered], evidence[inverse][answered]
         self.is_open[rows] = False
 
+    def against(self, verdict: Verdict, at: NDArray[np.intp], inverse: Codes, head: Head) -> Contradictions:
+        """Return where what a group says of the series `at` contradicts the answers they have already."""
+        others, other_of_text = np.unique(verdict.values.astype(str), return_inverse=True)
+        contradicts = np.array([[head.contradict(value, other) for other in others] for value in self.value_words])
+        is_said = contradicts[self.values[at], other_of_text[inverse]] & ~self.is_open[at]
+        decided, decided_of = np.unique(np.array(self.statements), return_inverse=True)
+        objections, objection_of = np.unique(verdict.statements.astype(str), return_inverse=True)
+        pairs = decided_of[self.evidence[at[is_said]]] * len(objections) + objection_of[inverse[is_said]]
+        used, said = np.unique(pairs, return_inverse=True)
+        words = [f"{head.head}: {decided[i // len(objections)]} / {objections[i % len(objections)]}" for i in used]
+        return Contradictions(at[is_said], words, said.astype(np.int32))
 
-def answer(head: Head, rows: Rows) -> tuple[Column, Column]:
-    """Return the values of one head and their evidence for all series."""
+
+def answer(head: Head, rows: Rows, *, with_contradictions: bool) -> Answer:
+    """Return the values of one head and their evidence for all series, and the contradictions if asked for."""
     answers = Answers(rows.n)
+    found = []
     for witness in head.witnesses:
-        may_speak = rows.where(witness.where)
         group = head.groups[witness.ask]
+        if not rows.has_any(asked_of(group, witness)):
+            continue
+        may_speak = rows.where(witness.where)
+        may_object = with_contradictions and witness.binding != ()
         for names in asked_columns(group, witness):
-            at = np.flatnonzero(answers.is_open & may_speak)
+            at = np.flatnonzero(may_speak if may_object else may_speak & answers.is_open)
             if not len(at):
                 break
             frame, inverse = rows.distinct(names, at)
-            if is_about_headers(group):
-                verdict = judge_header(group, frame)
-            else:
-                texts = frame[names[0]]
-                verdict = judge_text(group, texts, tag=names[0], combine=head.combine, absorb=head.absorb)
+            verdict = judge(group, frame, head)
+            if may_object:
+                found.append(answers.against(verdict.only(witness.binding), at, inverse, head))
             answers.take(verdict, at, inverse)
     values, codes = distinct_words(answers.value_words, answers.values)
-    return Column(values, codes), Column(pl.Series(answers.evidence_words), answers.evidence)
+    evidence = Column(pl.Series(answers.evidence_words), answers.evidence)
+    return Answer(Column(values, codes), evidence, tuple(found))
+
+
+def judge(group: Group, frame: pl.DataFrame, head: Head) -> Verdict:
+    """Put distinct header values, or the distinct texts of one tag, to the rules of a group."""
+    if is_about_headers(group):
+        return judge_header(group, frame)
+    tag = frame.columns[0]
+    return judge_text(group, frame[tag], tag=tag, combine=head.combine, absorb=head.absorb)
 
 
 def distinct_words(words: list[str], codes: Codes) -> tuple[pl.Series, Codes]:
     """Return each word once, with the codes changed to match."""
     unique, inverse = np.unique(np.array(words, dtype=str), return_inverse=True)
     return pl.Series(unique.tolist(), dtype=pl.String), inverse.astype(np.int32)[codes]
+
+
+def asked_of(group: Group, witness: Witness) -> tuple[str, ...]:
+    """Return the columns that a witness reads."""
+    return columns_of(group) if is_about_headers(group) else witness.tags
 
 
 def asked_columns(group: Group, witness: Witness) -> list[tuple[str, ...]]:

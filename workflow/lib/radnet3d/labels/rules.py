@@ -27,8 +27,10 @@ ALLOWED = {
     "kind": tables.KINDS,
     "sequence": tables.SEQUENCES,
     "contrast": tables.CONTRASTS,
+    "phase": tables.PHASES,
     "plane": tables.PLANES,
     "regions": (*tables.REGIONS, "unknown"),
+    "kernel": tables.KERNELS,
 }
 
 
@@ -85,19 +87,25 @@ class Group(Data):
 
 
 class Witness(Data):
-    """Who is asked: a group, the texts it reads one after another, and the series it may speak of."""
+    """Who is asked: a group, the texts it reads one after another, and the series it may speak of.
+
+    `binding`: those of its answers that must hold for every series it is asked about, so that another answer of that
+    series contradicts them; all, if not said. A study "with contrast" may have a series before contrast.
+    """
 
     ask: str
     tags: tuple[str, ...] = ()
     where: dict[str, Condition] = {}
+    binding: tuple[str, ...] | None = None
 
 
 class Head(Data):
     """One column of the label table: its witnesses in order, and their groups of rules."""
 
-    head: Literal["subject", "kind", "sequence", "contrast", "plane", "regions"]
+    head: Literal["subject", "kind", "sequence", "contrast", "phase", "plane", "regions", "kernel"]
     combine: Literal["first", "union"]
     absorb: str = ""  # in a union, this value takes the place of all others
+    compatible: tuple[tuple[str, ...], ...] = ()  # values of which two witnesses may say different ones
     witnesses: tuple[Witness, ...]
     groups: dict[str, Group]
 
@@ -112,9 +120,28 @@ class Head(Data):
         if repeated:
             raise ValueError(f"head {self.head}: rule ids repeated: {sorted(repeated)}")
         for rule in rules:
-            if rule.value not in ALLOWED[self.head]:
+            if not set(self.parts(rule.value)) <= set(ALLOWED[self.head]):
                 raise ValueError(f"rule {rule.id}: value {rule.value!r} is not one of {ALLOWED[self.head]}")
+        strange = {value for values in self.compatible for value in values} - set(ALLOWED[self.head])
+        if strange:
+            raise ValueError(f"head {self.head}: compatible: {sorted(strange)} are not of {ALLOWED[self.head]}")
         return self
+
+    def parts(self, value: str) -> list[str]:
+        """Return the values that an answer is made of: in a union they are joined by semicolons."""
+        return value.split(";") if self.combine == "union" else [value]
+
+    def contradict(self, value: str, other: str) -> bool:
+        """Return whether two answers cannot both be true of a series.
+
+        Not where one of them says nothing, where they have a part in common (the chest, and chest and abdomen), or
+        where a part of each is in the same set of `compatible`.
+        """
+        silent = {"", "unknown", "na", self.absorb}
+        if value in silent or other in silent:
+            return False
+        pairs = [(a, b) for a in self.parts(value) for b in self.parts(other)]
+        return not any(a == b or any(a in near and b in near for near in self.compatible) for a, b in pairs)
 
 
 @cache
@@ -151,11 +178,22 @@ def words_regex(words: tuple[str, ...]) -> str:
 
     Words that need the same edges share a group, so that there are nine groups at most.
     """
-    by_edges: dict[tuple[str, str], list[str]] = {}
+    return "|".join(f"{left}({'|'.join(bodies)}){right}" for (left, right), bodies in by_edges(words).items())
+
+
+@cache
+def rewrite_regexes(words: tuple[str, ...]) -> list[str]:
+    """Return regular expressions that match any of `words`, with what touches them on the left and right as groups."""
+    return [f"({left})(?:{'|'.join(bodies)})({right})" for (left, right), bodies in by_edges(words).items()]
+
+
+def by_edges(words: tuple[str, ...]) -> dict[tuple[str, str], list[str]]:
+    """Return (left edge, right edge) -> the bodies of the words that need these edges."""
+    edges: dict[tuple[str, str], list[str]] = {}
     for word in words:
         left, body, right = word_regex(word)
-        by_edges.setdefault((left, right), []).append(body)
-    return "|".join(f"{left}({'|'.join(bodies)}){right}" for (left, right), bodies in by_edges.items())
+        edges.setdefault((left, right), []).append(body)
+    return edges
 
 
 def word_regex(word: str) -> tuple[str, str, str]:

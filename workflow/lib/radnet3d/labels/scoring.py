@@ -87,6 +87,40 @@ def confusion(pairs: pd.DataFrame) -> pd.DataFrame:
     return counts.sort_values(["head", "truth", "n_series"], ascending=[True, True, False], ignore_index=True)
 
 
+def scores_text(scores: pd.DataFrame) -> str:
+    """Return tables.LABEL_SCORES as lines to read: one a head and metric, with its Wilson interval and counts."""
+    lines = [f"{'head':<9} {'metric':<15} {'value':>6}  {'95 % interval':<16} counts"]
+    for row in scores.to_dict("records"):
+        name = "accuracy" if row["metric"] == "agreement" else row["metric"]
+        interval = f"[{row['low']:.3f}, {row['high']:.3f}]"
+        lines.append(f"{row['head']:<9} {name:<15} {row['value']:>6.3f}  {interval:<16} {row['n']} of {row['n_of']}")
+    return "\n".join(lines)
+
+
+def confusion_text(pairs: pd.DataFrame) -> str:
+    """Return a table of truth (rows) against label (columns) for each head; for regions one line a region."""
+    parts = []
+    for head, part in pairs.groupby("head", sort=False):
+        if head == "regions":
+            table = regions_confusion(part)
+        else:
+            table = pd.crosstab(part["truth"], part["label"], rownames=["truth"], colnames=["label"])
+        parts.append(f"\n{head}\n{table.to_string()}")
+    return "\n".join(parts)
+
+
+def regions_confusion(part: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each region, in how many series truth and label both name it, the label misses it or adds it."""
+    truths, labels = (part[column].str.split(";").map(set) for column in ("truth", "label"))
+    counts = {
+        region: [sum(region in truth and region in label for truth, label in zip(truths, labels, strict=True)),
+                 sum(region in truth - label for truth, label in zip(truths, labels, strict=True)),
+                 sum(region in label - truth for truth, label in zip(truths, labels, strict=True))]
+        for region in (*tables.REGIONS, "unknown")
+    }  # fmt: skip
+    return pd.DataFrame.from_dict(counts, orient="index", columns=["both", "missed", "added"])
+
+
 def wilson_interval(n: int, n_of: int, *, confidence: float) -> tuple[float, float]:
     """Return the Wilson score interval of a proportion; NaN where there is nothing to count.
 

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
@@ -9,8 +10,9 @@ import polars as pl
 from radnet3d import tables
 from radnet3d.atomic import replacing
 from radnet3d.errors import TableError
-from radnet3d.labels.engine import Column, Rows, answer
-from radnet3d.labels.rules import RULES_DIR, load_heads
+from radnet3d.labels.disagreements import disagreements_column
+from radnet3d.labels.engine import Column, Contradictions, Rows, answer, columns_asked
+from radnet3d.labels.rules import RULES_DIR, Head, load_heads
 
 LOG = logging.getLogger(__name__)
 
@@ -20,28 +22,54 @@ IDC_INDEX = "idc-index"
 IDENTITY = ("SeriesInstanceUID", "StudyInstanceUID", "PatientID", "collection_id", "Modality")
 GEOMETRY_NUMBERS = ("n_slices", "slice_spacing_mm", "obliquity_deg", "gantry_tilt_deg")
 CATALOGUE_ONLY = ("collection_id", "species", "tumor_locations", "sop_class_name", "instanceCount")
-READ = (*CATALOGUE_ONLY, *tables.SERIES.columns)
+READ = (*CATALOGUE_ONLY, *tables.SERIES.columns, "z_extent_mm")
 """Columns that identity, geometry or a rule may use; others are not read."""
 
 
-def label_series(frame: pl.DataFrame) -> pl.DataFrame:
+def label_series(
+    frame: pl.DataFrame, *, heads: Collection[str] | None = None, with_evidence: bool = True
+) -> pl.DataFrame:
     """Return one row of tables.LABELS a row of `frame`, in the same order.
 
     `frame`: columns of tables.SERIES, of the IDC index, or any subset with SeriesInstanceUID and Modality; what is
-    missing is not evidence. Geometry is copied where it was measured. Raises TableError on a missing column.
+    missing is not evidence. Geometry is copied where it was measured. `heads`: those of tables.HEADS to answer (None:
+    all); heads that these refer to are worked out but not returned. Without evidence the <head>_evidence columns
+    and `disagreements` are left out, which is faster. Raises TableError on a missing column, ValueError on an unknown head.
     """
     missing = [name for name in ("SeriesInstanceUID", "Modality") if name not in frame.columns]
     if missing:
         raise TableError(f"series to label: found the columns {frame.columns}, wanted also {missing}")
-    rows = Rows(with_collections(frame))
-    labels = {name: text_column(frame, name) for name in IDENTITY}
-    evidence = {}
-    for head in load_heads():
-        values, reasons = answer(head, rows)
-        rows.add(head.head, values)
-        labels[head.head] = words_of(values, head.head)
-        evidence[f"{head.head}_evidence"] = words_of(reasons, f"{head.head}_evidence")
-    return pl.DataFrame([*labels.values(), *geometry_columns(frame), *evidence.values()])
+    wanted = tables.HEADS if heads is None else tuple(heads)
+    rows = Rows(with_extent(with_collections(frame)))
+    labels = [text_column(frame, name) for name in IDENTITY]
+    evidence: list[pl.Series] = []
+    contradictions: list[Contradictions] = []
+    for head in heads_needed(wanted):
+        found = answer(head, rows, with_contradictions=with_evidence and head.head in wanted)
+        rows.add(head.head, found.values)
+        if head.head in wanted:
+            labels.append(words_of(found.values, head.head))
+            evidence.append(words_of(found.evidence, f"{head.head}_evidence"))
+            contradictions += found.contradictions
+    reasons = [*evidence, disagreements_column(contradictions, frame.height)] if with_evidence else []
+    return pl.DataFrame([*labels, *geometry_columns(frame), *reasons])
+
+
+def heads_needed(wanted: Collection[str]) -> list[Head]:
+    """Return the rules of the `wanted` heads and of those they refer to, in the order in which they are answered.
+
+    Raises ValueError on a head that tables.HEADS does not have.
+    """
+    strange = [name for name in wanted if name not in tables.HEADS]
+    if strange:
+        raise ValueError(f"heads to answer: found {strange}, wanted some of {tables.HEADS}")
+    needed = set(wanted)
+    kept = []
+    for head in reversed(load_heads()):  # a head refers to earlier ones only
+        if head.head in needed:
+            kept.append(head)
+            needed |= columns_asked(head)
+    return kept[::-1]
 
 
 def words_of(column: Column, name: str) -> pl.Series:
@@ -90,10 +118,20 @@ def with_collections(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.join(known, on="collection_id", how="left", maintain_order="left")
 
 
-def read_catalogue(source: str) -> pl.DataFrame:
+def with_extent(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return `frame` with `z_extent_mm`, how far each series reaches along the patient, where that was measured."""
+    if not {"z_min_lps_mm", "z_max_lps_mm"} <= set(frame.columns):
+        return frame
+    return frame.with_columns(
+        z_extent_mm=pl.col("z_max_lps_mm").cast(pl.Float64) - pl.col("z_min_lps_mm").cast(pl.Float64)
+    )
+
+
+def read_catalogue(source: str, *, also: Collection[str] = ()) -> pl.DataFrame:
     """Return the rows of a catalogue: a csv or parquet file, or `idc-index` for the installed package's table.
 
-    Raises TableError if there is no such file, it cannot be read or it lacks SeriesInstanceUID or Modality.
+    Columns that label rules may use, and those of `also`, are read where the catalogue has them. Raises TableError if
+    there is no such file, it cannot be read or it lacks SeriesInstanceUID or Modality.
     """
     path = idc_index_path() if source == IDC_INDEX else Path(source)
     if not path.is_file():
@@ -104,7 +142,7 @@ def read_catalogue(source: str) -> pl.DataFrame:
         else:
             lazy = pl.scan_csv(path, infer_schema=False, separator="\t" if path.suffix == ".tsv" else ",")
         found = lazy.collect_schema().names()
-        frame = lazy.select([name for name in found if name in READ]).collect()
+        frame = lazy.select([name for name in found if name in READ or name in also]).collect()
     except pl.exceptions.PolarsError as error:
         raise TableError(f"{path}: not readable as a table: {error}") from error
     missing = [name for name in ("SeriesInstanceUID", "Modality") if name not in found]

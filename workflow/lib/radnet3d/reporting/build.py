@@ -15,8 +15,7 @@ from radnet3d.reporting.notes import collect_notes
 from radnet3d.tables import COMPARISON
 
 FIGURES = (
-    "dice", "differences", "overlays", "proposals", "heads", "curves", "label_accuracy", "census", "coverage",
-    "contact_sheet",
+    "dice", "differences", "overlays", "proposals", "heads", "curves", "label_accuracy", "census", "contact_sheet",
 )  # fmt: skip
 
 
@@ -49,9 +48,9 @@ def context(results_dir: Path, params: Params, note_files: tuple[Path, ...]) -> 
         "transfers": sections.transfers_table(results_dir),
         "proposals": sections.proposals_table(results_dir),
         "heads": sections.heads_table(results_dir),
-        "accuracy": sections.accuracy_table(results_dir),
-        "confusions": sections.confusion_tables(results_dir),
-        "sample": sections.sample_table(results_dir),
+        "collections": sections.collections_table(results_dir),
+        "classes": sections.classes_table(results_dir),
+        "missing_series": sections.missing_table(results_dir),
         "volumes": sections.volumes_table(results_dir),
         "exclusions": sections.exclusions_table(results_dir),
         "cost": sections.cost_table(results_dir),

@@ -13,15 +13,14 @@ from radnet3d.reporting.answer import interval, signed
 from radnet3d.reporting.display import Column, Display, display, number, p_value, percent
 from radnet3d.reporting.times import times
 from radnet3d.tables import (
+    ATTRIBUTION,
     COMPARISON,
     EXCLUDED,
+    FETCHED,
     HEAD_SCORES,
-    HEADS,
-    LABEL_CONFUSION,
-    LABEL_SCORES,
-    LABELS,
     LIVER_SPLIT,
     PATIENT_SPLIT,
+    PLAN_SUMMARY,
     PROPOSALS,
     VOLUMES,
     read_table,
@@ -39,8 +38,6 @@ ARM_MEANINGS = {
     "shuffled": "same series, same steps, but each series has the labels of another: compute without signal",
     "control": "encoder of a liver segmenter trained on other patients: what transfer can reach here",
 }
-CONFUSION_HEADS = ("sequence", "contrast", "plane")
-N_SAMPLE = 12
 
 
 def optional(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame | None:
@@ -181,50 +178,43 @@ def heads_table(results_dir: Path) -> Display | None:
     ])  # fmt: skip
 
 
-def accuracy_table(results_dir: Path) -> Display | None:
-    """Return precision, coverage and over-answering of labels on the archive's truth, a row a head."""
-    frame = optional(results_dir / "labels" / "accuracy.csv", LABEL_SCORES)
+def collections_table(results_dir: Path) -> Display | None:
+    """Return the collections whose images were used, the largest first, with licence and DOI; their sum comes before them."""
+    frame = optional(results_dir / "raw" / "attribution.csv", ATTRIBUTION)
     if frame is None or frame.empty:
         return None
-    frame["said"] = [
-        "" if pd.isna(row["value"]) else
-        f"{row['value']:.1%} ({row['low']:.1%} to {row['high']:.1%}), {row['n']} of {row['n_of']}".replace("%", " %")
-        for row in frame.to_dict("records")
-    ]  # fmt: skip
-    wide = frame.pivot(index="head", columns="metric", values="said").reindex(list(dict.fromkeys(frame["head"])))
-    rates = [rate for rate in ("precision", "coverage", "over_answering") if rate in wide]
-    columns = [Column(rate, rate.replace("_", "-"), is_number=True) for rate in rates]
-    return display(wide.reset_index(), [Column("head", "head"), *columns])
+    frame = frame.sort_values("n_series", ascending=False)
+    n_collections = frame["collection_id"].nunique()
+    total = {"collection_id": f"{n_collections} collections", **frame[["n_series", "n_bytes"]].sum()}
+    frame = pd.concat([pd.DataFrame([total]), frame], ignore_index=True)
+    frame["gb"] = frame["n_bytes"] / 1e9
+    return display(frame, [
+        Column("collection_id", "collection"), number("n_series", "series"), number("n_patients", "patients"),
+        number("gb", "GB", 1), Column("licence", "licence"), Column("source_DOI", "DOI"),
+    ])  # fmt: skip
 
 
-def confusion_tables(results_dir: Path) -> list[tuple[str, Display]] | None:
-    """Return (head, truth by label counts) where the archive's truth is known."""
-    frame = optional(results_dir / "labels" / "accuracy_confusion.csv", LABEL_CONFUSION)
+def classes_table(results_dir: Path) -> Display | None:
+    """Return how many series of each balanced class were wanted and found; None if no class was wanted."""
+    frame = optional(results_dir / "raw" / "summary.csv", PLAN_SUMMARY)
+    wanted = frame[frame["n_wanted"].notna()] if frame is not None else pd.DataFrame()
+    if wanted.empty:
+        return None
+    return display(wanted, [
+        Column("what", "label"), Column("value", "class"), number("n_wanted", "series\nwanted"),
+        number("n_series", "series\nplanned"), number("n_patients", "patients"),
+    ])  # fmt: skip
+
+
+def missing_table(results_dir: Path) -> Display | None:
+    """Return how many planned series could not be had, by reason, with one example; None if all were."""
+    frame = optional(results_dir / "raw" / "missing.csv", FETCHED)
     if frame is None or frame.empty:
         return None
-    tables = []
-    for head in [head for head in CONFUSION_HEADS if (frame["head"] == head).any()]:
-        counts = frame[frame["head"] == head].pivot(index="truth", columns="label", values="n_series").reset_index()
-        said = [str(name) for name in counts.columns[1:]]
-        counts.columns = pd.Index(["truth", *said])
-        tables.append(
-            (head, display(counts, [Column("truth", "truth ↓ label →"), *(number(name, name) for name in said)]))
-        )
-    return tables
-
-
-def sample_table(results_dir: Path) -> Display | None:
-    """Return some labelled series with the evidence that decided, spread evenly over the table."""
-    labels = optional(results_dir / "labels" / "labels.parquet", LABELS)
-    if labels is None or labels.empty:
-        return None
-    rows = labels.sort_values("SeriesInstanceUID").iloc[:: max(len(labels) // N_SAMPLE, 1)].head(N_SAMPLE)
-    said = pd.DataFrame({"series": "…" + rows["SeriesInstanceUID"].str[-8:], "modality": rows["Modality"]})
-    for head in HEADS:
-        said[head] = rows[head] + "\n" + rows[f"{head}_evidence"]
-    return display(
-        said, [Column("series", "series"), Column("modality", "modality"), *(Column(head, head) for head in HEADS)]
-    )
+    counted = frame.groupby("reason").agg(series=("reason", "size"), detail=("detail", "first")).reset_index()
+    return display(counted.sort_values("series", ascending=False), [
+        Column("reason", "reason"), number("series", "series"), Column("detail", "for example"),
+    ])  # fmt: skip
 
 
 def volumes_table(results_dir: Path) -> Display | None:
@@ -233,10 +223,13 @@ def volumes_table(results_dir: Path) -> Display | None:
     if frame is None or frame.empty:
         return None
     counted = frame.groupby(["Modality", "intensity"]).agg(
-        series=("SeriesInstanceUID", "size"), patients=("PatientID", "nunique")
+        volumes=("SeriesInstanceUID", "size"),
+        series=("SeriesInstanceUID", "nunique"),
+        patients=("PatientID", "nunique"),
     )
     return display(counted.reset_index(), [
-        Column("Modality", "modality"), Column("intensity", "stored as"), number("series", "series"), number("patients", "patients"),
+        Column("Modality", "modality"), Column("intensity", "stored as"), number("volumes", "volumes"),
+        number("series", "series"), number("patients", "patients"),
     ])  # fmt: skip
 
 

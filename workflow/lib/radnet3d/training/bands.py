@@ -38,12 +38,21 @@ PROBABILITY = 0.75  # of drawing a part of a series whose bands are known
 LENGTHS = (0.2, 0.6)  # shortest, longest part
 
 
-def bands_of(bits: Bits, view: str) -> dict[str, Part] | None:
-    """Return the bands of a series with these coverage bits; None where they are not known.
+def bands_of(bits: Bits, view: str, axes_lps: str) -> dict[str, Part] | None:
+    """Return the bands of a series with these coverage bits, from its first slice to its last; None if not known.
 
-    Known for axial series of the chest, of abdomen and pelvis, and of all three, whose first slice is the lowest:
-    slices are sorted along row x column, which points to the head in every usual way of lying (see volumes).
+    Known for axial series of the chest, of abdomen and pelvis, and of all three. `axes_lps`, as in tables.VOLUMES, says
+    which way slices go: towards the head in every usual way of lying, else towards the feet, where bands are turned.
     """
+    bands = bands_from_feet(bits, view)
+    first_axis = axes_lps.split(",")[0]
+    if bands is None or first_axis not in ("S", "I"):
+        return None
+    return bands if first_axis == "S" else {organ: (1 - high, 1 - low) for organ, (low, high) in bands.items()}
+
+
+def bands_from_feet(bits: Bits, view: str) -> dict[str, Part] | None:
+    """Return the bands of a series with these coverage bits in fractions from its lowest slice; None if not known."""
     covers = dict(zip(PAPER_BODY, bits, strict=True))
     has_lung, has_liver, has_pelvis = (covers[organ] == 1 for organ in ("Lung", "Liver", "Pelvis"))
     if view != "AX" or covers["Brain"] != 0:

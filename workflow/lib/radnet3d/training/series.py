@@ -18,6 +18,7 @@ from radnet3d.splits import check_one_side
 from radnet3d.tables import PAPER_BODY, PATIENT_SPLIT, TARGETS, VOLUMES, read_table
 from radnet3d.training.bands import WHOLE, Part, bands_of, bits_of_part, draw_part
 from radnet3d.training.inputs import input_range, jittered_grid, jittered_intensity, moved, scale
+from radnet3d.volumes.choice import one_a_series
 from radnet3d.volumes.resample import resample_axis
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ class Series:
 
     def bands(self, place: int) -> dict[str, Part] | None:
         """Return where organs lie in a series, by its own header; None where that is not known."""
-        return bands_of(np.asarray(self.targets["body"][place], np.float32), str(self.table["view"].iloc[place]))
+        row = self.table.iloc[place]
+        return bands_of(np.asarray(self.targets["body"][place], np.float32), str(row["view"]), str(row["axes_lps"]))
 
 
 def to_targets(values: dict[str, NDArray[Any]], device: torch.device) -> Targets:
@@ -101,13 +103,15 @@ def cut(volume: NDArray[np.float32], part: Part) -> NDArray[np.float32]:
 def load_series(inputs: PretrainInputs, settings: Input, shape_zyx: tuple[int, int, int]) -> dict[str, Series]:
     """Return the series of each side of the split: "train", "validation", "test".
 
-    Series without a volume or without any known target are left out, and counted in the log. Raises SplitError if a
-    patient is not in the split or a side has no series.
+    Series without a volume or without any known target are left out, and counted in the log. Of a series that holds
+    several volumes the first is taken, without what is said of sequence and contrast: it may be the echo or the phase
+    that the series is not named for. Raises SplitError if a patient is not in the split or a side has no series.
     """
-    volumes = pd.concat([read_volumes(path) for path in inputs.volumes], ignore_index=True)
+    volumes = one_a_series(pd.concat([read_volumes(path) for path in inputs.volumes], ignore_index=True))
     targets = read_table(inputs.targets, TARGETS)
     split = read_table(inputs.split, PATIENT_SPLIT)
     table = volumes.merge(targets.drop(columns=["PatientID", "Modality"]), on="SeriesInstanceUID")
+    table.loc[table["volume_of"] != "", ["sequence", "contrast"]] = ""
     known = (table[list(CLASSES)] != "").any(axis=1) | table[BODY_COLUMNS].notna().any(axis=1)
     table = table[known].merge(split, on="PatientID", how="left").sort_values("SeriesInstanceUID", ignore_index=True)
     if table["split"].isna().any():

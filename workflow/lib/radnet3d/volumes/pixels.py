@@ -1,6 +1,6 @@
 """The pixels of a series as intensities, slice by slice in the acquisition frame."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from radnet3d.dicom.headers import lenient
 from radnet3d.dicom.slices import first_numbers, functional_groups, is_mosaic, number, read_mosaic, whole_number
+from radnet3d.dicom.values import lenient
 from radnet3d.errors import PixelError
 
 Array = NDArray[np.float32]
+Reader = Callable[[Path], Array]  # of one file, as `read_file`
 
 AIR_HU = -1024.0
 
@@ -29,12 +30,16 @@ def read_volume(root: Path, files: pd.DataFrame) -> Array:
     return np.stack(list(read_planes(root, files)))
 
 
-def read_planes(root: Path, files: pd.DataFrame) -> Iterator[Array]:
-    """Yield the (y, x) slices of one volume along the normal; see `read_volume`. One file is held at a time."""
+def read_planes(root: Path, files: pd.DataFrame, *, read: Reader | None = None) -> Iterator[Array]:
+    """Yield the (y, x) slices of one volume along the normal; see `read_volume`. One file is held at a time.
+
+    `read` takes the place of `read_file`, where one file holds slices of several volumes and need not be decoded again.
+    """
+    read = read or read_file
     path, planes, shape = "", np.empty((0, 0, 0), np.float32), None
     for row in files.sort_values("slice").itertuples():
         if row.path != path:
-            path, planes = str(row.path), read_file(root / str(row.path))
+            path, planes = str(row.path), read(root / str(row.path))
         if shape not in (None, planes.shape[1:]):
             raise PixelError(f"{root / path}: slices of {planes.shape[1:]} pixels, wanted {shape} as in the others")
         shape, frame = planes.shape[1:], int(str(row.frame))

@@ -16,7 +16,7 @@ from radnet3d.archive.phantom.protocols import Series
 from radnet3d.archive.phantom.series import write_series
 from radnet3d.archive.phantom.studies import plan_patient
 from radnet3d.archive.phantom.vendors import name_series
-from radnet3d.archive.source import series_dir, shard_of
+from radnet3d.archive.source import fetched_table, series_dir, shard_of
 from radnet3d.atomic import resumable_directory
 from radnet3d.params import Archive
 from radnet3d.tables import PLAN, TRUTH, check_table
@@ -41,7 +41,7 @@ class PhantomSource:
         truth = pd.DataFrame([truth_row(series) for series in everything])
         return check_table(plan, PLAN, name="plan"), check_table(truth, TRUTH, name="truth")
 
-    def fetch(self, rows: pd.DataFrame, plan_dir: Path, out_dir: Path, threads: int) -> None:
+    def fetch(self, rows: pd.DataFrame, plan_dir: Path, out_dir: Path, threads: int) -> pd.DataFrame:
         """Make the series of `rows` below `out_dir`; those that are there already are left as they are."""
         wanted = [
             (location, series_dir(out_dir, patient, name))
@@ -52,11 +52,12 @@ class PhantomSource:
         if threads == 1:
             for location, folder in bar(missing):
                 make_series(self.settings, location, folder)
-            return
-        with ProcessPoolExecutor(threads) as pool:
-            jobs = [pool.submit(make_series, self.settings, location, folder) for location, folder in missing]
-            for job in bar(as_completed(jobs)):
-                job.result()
+        else:
+            with ProcessPoolExecutor(threads) as pool:
+                jobs = [pool.submit(make_series, self.settings, location, folder) for location, folder in missing]
+                for job in bar(as_completed(jobs)):
+                    job.result()
+        return fetched_table(rows, out_dir)
 
 
 def make_series(settings: Archive, location: str, folder: Path) -> None:
