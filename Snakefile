@@ -19,6 +19,7 @@ include: "workflow/rules/volumes.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/transfer.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 

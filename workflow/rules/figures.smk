@@ -1,0 +1,391 @@
+"""Figures. Each is drawn from a table that stays; its caption lies in workflow/report."""
+
+SHOWN_RUN_DIRS = expand(
+    RUN_DIR,
+    init=PARAMS.finetune.inits,
+    n_train=max(PARAMS.finetune.n_train),
+    subset_seed=PARAMS.finetune.subset_seeds[0],
+    init_seed=PARAMS.finetune.init_seeds[0],
+)
+"""One run of each initialisation, whose masks are shown."""
+
+FIGURES = [
+    "results/figures/contact_sheet.png",
+    "results/figures/label_accuracy.svg",
+    "results/figures/census.svg",
+    "results/figures/curves.svg",
+    "results/figures/heads.svg",
+    "results/figures/proposals.svg",
+    "results/figures/overlays.png",
+    "results/figures/dice.svg",
+    "results/figures/differences.svg",
+]
+
+
+LABEL_FIGURES = [
+    "results/figures/label_accuracy.svg",
+    "results/figures/census.svg",
+    "results/figures/rated.svg",
+    "results/figures/witnesses.svg",
+    "results/figures/funnel.svg",
+]
+
+
+rule draw_contact_sheet:
+    """Show central slices of resampled volumes with their labels."""
+    input:
+        labels="results/labels/labels.parquet",
+        volumes=expand("results/volumes/{shard}", shard=SHARDS),
+    output:
+        figure=report(
+            "results/figures/contact_sheet.png",
+            caption="../report/contact_sheet.rst",
+            category="Archive",
+        ),
+    log:
+        "results/logs/draw_contact_sheet.log",
+    benchmark:
+        "results/benchmarks/draw_contact_sheet.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        settings=section("input"),
+        sources=sources(PARAMS.archive.source),
+        code=code_digest("figures contact-sheet"),
+    shell:
+        """
+        python workflow/lib figures contact-sheet {input.labels:q} {input.volumes:q} {output.figure:q} \
+            --settings {params.settings:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_label_accuracy:
+    """Show precision, coverage and over-answering of each head's labels."""
+    input:
+        accuracy="results/labels/accuracy.csv",
+    output:
+        figure=report(
+            "results/figures/label_accuracy.svg",
+            caption="../report/label_accuracy.rst",
+            category="Labels",
+        ),
+    log:
+        "results/logs/draw_label_accuracy.log",
+    benchmark:
+        "results/benchmarks/draw_label_accuracy.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources(PARAMS.archive.source),
+        code=code_digest("figures label-accuracy"),
+    shell:
+        """
+        python workflow/lib figures label-accuracy {input.accuracy:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_census:
+    """Show how much of the catalogue each head answers, by modality."""
+    input:
+        census="results/labels/census_index/census.csv",
+    output:
+        figure=report(
+            "results/figures/census.svg",
+            caption="../report/census.rst",
+            category="Labels",
+        ),
+    log:
+        "results/logs/draw_census.log",
+    benchmark:
+        "results/benchmarks/draw_census.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources("idc"),
+        code=code_digest("figures census"),
+    shell:
+        """
+        python workflow/lib figures census {input.census:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_rated:
+    """Show how our rules and others do on rated real series."""
+    input:
+        scores=expand("results/labels/gold/{labeller}.csv", labeller=LABELLERS),
+    output:
+        figure=report(
+            "results/figures/rated.svg",
+            caption="../report/rated.rst",
+            category="Labels",
+        ),
+    log:
+        "results/logs/draw_rated.log",
+    benchmark:
+        "results/benchmarks/draw_rated.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources("idc"),
+        code=code_digest("figures rated"),
+    shell:
+        """
+        python workflow/lib figures rated {input.scores:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_witnesses:
+    """Show what decided each head of the catalogue's labels."""
+    input:
+        use="results/labels/census_index/witness_use.csv",
+    output:
+        figure=report(
+            "results/figures/witnesses.svg",
+            caption="../report/witnesses.rst",
+            category="Labels",
+        ),
+    log:
+        "results/logs/draw_witnesses.log",
+    benchmark:
+        "results/benchmarks/draw_witnesses.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources("idc"),
+        code=code_digest("figures witnesses"),
+    shell:
+        """
+        python workflow/lib figures witnesses {input.use:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_funnel:
+    """Show what of the catalogue could be pretrained on."""
+    input:
+        funnel="results/labels/census_index/funnel.csv",
+    output:
+        figure=report(
+            "results/figures/funnel.svg",
+            caption="../report/funnel.rst",
+            category="Labels",
+        ),
+    log:
+        "results/logs/draw_funnel.log",
+    benchmark:
+        "results/benchmarks/draw_funnel.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources("idc"),
+        code=code_digest("figures funnel"),
+    shell:
+        """
+        python workflow/lib figures funnel {input.funnel:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_curves:
+    """Show the learning curves of pretraining."""
+    input:
+        histories=expand("results/pretrain/{encoder}/history.csv", encoder=ENCODERS),
+    output:
+        figure=report(
+            "results/figures/curves.svg",
+            caption="../report/curves.rst",
+            category="Pretraining",
+        ),
+    log:
+        "results/logs/draw_curves.log",
+    benchmark:
+        "results/benchmarks/draw_curves.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources(PARAMS.archive.source),
+        code=code_digest("figures curves"),
+    shell:
+        """
+        python workflow/lib figures curves {input.histories:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_heads:
+    """Show the scores of each pretraining head against chance."""
+    input:
+        heads=expand("results/pretrain/{encoder}/heads.csv", encoder=ENCODERS),
+    output:
+        figure=report(
+            "results/figures/heads.svg",
+            caption="../report/heads.rst",
+            category="Pretraining",
+        ),
+    log:
+        "results/logs/draw_heads.log",
+    benchmark:
+        "results/benchmarks/draw_heads.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources(PARAMS.archive.source),
+        code=code_digest("figures heads"),
+    shell:
+        """
+        python workflow/lib figures heads {input.heads:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_proposals:
+    """Show proposed and true liver slices of each case."""
+    input:
+        proposals="results/liver/proposals.csv",
+        cases="results/liver/cases",
+    output:
+        figure=report(
+            "results/figures/proposals.svg",
+            caption="../report/proposals.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_proposals.log",
+    benchmark:
+        "results/benchmarks/draw_proposals.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources(PARAMS.archive.source, PARAMS.liver.source),
+        code=code_digest("figures proposals"),
+    shell:
+        """
+        python workflow/lib figures proposals {input.proposals:q} {input.cases:q}/cases.parquet {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_overlays:
+    """Show the best, median and worst test case of each initialisation, at the largest training-set size."""
+    input:
+        cases="results/liver/cases",
+        runs=[f"{run_dir}/checkpoint.pt" for run_dir in SHOWN_RUN_DIRS],
+        scores=[f"{run_dir}/cases.csv" for run_dir in SHOWN_RUN_DIRS],
+    output:
+        figure=report(
+            "results/figures/overlays.png",
+            caption="../report/overlays.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_overlays.log",
+    benchmark:
+        "results/benchmarks/draw_overlays.tsv"
+    conda:
+        "../../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        run_dirs=SHOWN_RUN_DIRS,
+        settings=section("input"),
+        sources=sources(PARAMS.archive.source, PARAMS.liver.source),
+        code=code_digest("figures overlays"),
+    shell:
+        """
+        python workflow/lib figures overlays {input.cases:q}/cases.parquet {params.run_dirs:q} {output.figure:q} \
+            --settings {params.settings:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_dice:
+    """Show Dice per case against training-set size, a line an initialisation."""
+    input:
+        comparison="results/transfer/comparison.csv",
+        runs="results/transfer/runs.csv",
+    output:
+        figure=report(
+            "results/figures/dice.svg",
+            caption="../report/dice.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_dice.log",
+    benchmark:
+        "results/benchmarks/draw_dice.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        sources=sources(PARAMS.archive.source, PARAMS.liver.source),
+        code=code_digest("figures dice"),
+    shell:
+        """
+        python workflow/lib figures dice {input.comparison:q} {input.runs:q} {output.figure:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_differences:
+    """Show paired differences to scratch, with intervals and margin."""
+    input:
+        comparison="results/transfer/comparison.csv",
+    output:
+        figure=report(
+            "results/figures/differences.svg",
+            caption="../report/differences.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_differences.log",
+    benchmark:
+        "results/benchmarks/draw_differences.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        settings=section("comparison"),
+        sources=sources(PARAMS.archive.source, PARAMS.liver.source),
+        code=code_digest("figures differences"),
+    shell:
+        """
+        python workflow/lib figures differences {input.comparison:q} {output.figure:q} \
+            --settings {params.settings:q} \
+            {params.sources} 2>{log:q}
+        """
