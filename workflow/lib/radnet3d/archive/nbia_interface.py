@@ -18,6 +18,7 @@ import requests
 
 from radnet3d import __version__
 from radnet3d.archive.transfer import (
+    STATUS_REASONS,
     TRANSIENT_STATUSES,
     CountBytes,
     Unavailable,
@@ -36,8 +37,6 @@ HASHES_BYTES_A_FILE = 512
 """What one line of that list may take; a longer list is not read to its end."""
 QUERY_PATIENCE = 10
 """A query is answered when all of it is found: without a byte it may take this many times as long as a download."""
-STATUS_REASONS = {400: "not_permitted", 401: "not_permitted", 403: "not_permitted", 404: "not_found", 410: "not_found"}
-"""What a status means for a series; others that do not pass are the server's errors."""
 
 Found = dict[str, Any]
 """One object of an answer."""
