@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from radnet3d.models.building import build_segmenter
 from radnet3d.models.heads import RadNet
-from radnet3d.models.vnet import Segmenter
 from radnet3d.params import Params, load_params
 from radnet3d.training.loop import Recipe, autocast, choose_device, fit
 
@@ -48,6 +48,13 @@ def test_pretraining_speed(params):
 
 @pytest.mark.slow
 def test_segmenter_speed(params):
-    speed = samples_per_second(Segmenter(params.network), params, params.finetune.batch_size)
+    speed = samples_per_second(build_segmenter(params.network, trains="all"), params, params.finetune.batch_size)
     print(f"segmenter: {speed:.0f} samples/s")
     assert speed > 5
+
+
+@pytest.mark.slow
+def test_medicalnet_speed(params):
+    speed = samples_per_second(build_segmenter(params.medicalnet, trains="all"), params, params.finetune.batch_size)
+    print(f"segmenter on MedicalNet of depth {params.medicalnet.depth}: {speed:.1f} samples/s")
+    assert speed > 0.5

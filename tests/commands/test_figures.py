@@ -8,19 +8,29 @@ from click.testing import CliRunner
 
 from radnet3d.cli import finetune, pretrain
 from radnet3d.cli.figures import commands
-from radnet3d.errors import TableError
+from radnet3d.errors import ParamsError, TableError
 from radnet3d.params import load_params
+from support.made_up_study import larger
 from support.results_tree import REPOSITORY, write_results
-from support.tiny_training import write_cases, write_run, write_series
+from support.tiny_training import FINETUNE_FACTORS, PRETRAIN_FACTORS, write_cases, write_run, write_series
 
-PARAMS = json.loads(load_params(REPOSITORY / "params.yaml").model_dump_json())
-INPUT, COMPARISON = json.dumps(PARAMS["input"]), json.dumps(PARAMS["comparison"])
+STUDIED = larger(load_params(REPOSITORY / "params.yaml"))
+PARAMS = json.loads(STUDIED.model_dump_json())
+INPUT, PRETRAIN = json.dumps(PARAMS["input"]), json.dumps(PARAMS["pretrain"])
+STUDY = json.dumps({name: PARAMS[name] for name in ("pretrain", "finetune", "comparison")})
+COMPARISON = "transfer/comparison.csv"
+ENCODERS = ("dicom", "shuffled", "only_body", "without_body")
 
 VERBS = {
-    "dice": ["transfer/comparison.csv", "transfer/runs.csv", "OUT.svg"],
-    "differences": ["transfer/comparison.csv", "OUT.svg", "--settings", COMPARISON],
-    "heads": ["pretrain/dicom/heads.csv", "pretrain/shuffled/heads.csv", "OUT.svg"],
-    "curves": ["pretrain/dicom/history.csv", "pretrain/shuffled/history.csv", "OUT.svg"],
+    "dice": [COMPARISON, "transfer/runs.csv", "OUT.svg", "--settings", STUDY],
+    "differences": [COMPARISON, "OUT.svg", "--settings", STUDY],
+    "other-arms": [COMPARISON, "OUT.svg", "--settings", STUDY],
+    "ablation": [COMPARISON, "OUT.svg", "--settings", STUDY],
+    "labels-saved": ["transfer/labels_saved.csv", "OUT.svg", "--settings", STUDY],
+    "tasks": ["transfer/task_comparison.csv", "transfer/runs.csv", "OUT.svg", "--settings", STUDY],
+    "proposal-study": ["transfer/proposals.csv", "proposals/scores.csv", "OUT.svg", "--settings", STUDY],
+    "heads": [*(f"pretrain/{name}_seed-0/heads.csv" for name in ENCODERS), "OUT.svg", "--settings", PRETRAIN],
+    "curves": [*(f"pretrain/{name}_seed-0/history.csv" for name in ENCODERS), "OUT.svg", "--settings", PRETRAIN],
     "label-accuracy": ["labels/accuracy.csv", "OUT.svg"],
     "census": ["labels/census_index/census.csv", "OUT.svg"],
     "rated": ["labels/gold/rules.csv", "labels/gold/regex.csv", "labels/gold/body-part-examined.csv", "OUT.svg"],
@@ -33,16 +43,14 @@ VERBS = {
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_results(tmp_path_factory.mktemp("figures"))
+    return write_results(tmp_path_factory.mktemp("figures"), STUDIED)
 
 
 def draw(verb: str, results: Path, tmp_path: Path, source: str) -> bytes:
     def place(argument: str) -> str:
         if argument.startswith("OUT"):
             return str(tmp_path / argument)
-        return (
-            str(results / argument) if (results / argument.split("/")[0]).is_dir() and "{" not in argument else argument
-        )
+        return str(results / argument) if "/" in argument and "{" not in argument else argument
 
     arguments = [place(argument) for argument in VERBS[verb]]
     result = CliRunner().invoke(commands, [verb, *arguments, "--source", source])
@@ -62,12 +70,23 @@ def test_synthetic_data_are_marked_and_real_ones_not(results: Path, tmp_path: Pa
     assert draw("dice", results, tmp_path, "phantom") != draw("dice", results, tmp_path, "lits")
 
 
-def test_the_folder_must_name_an_encoder(results: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    path = tmp_path / "elsewhere" / "heads.csv"
-    path.write_bytes((results / "pretrain" / "dicom" / "heads.csv").read_bytes())
-    result = CliRunner().invoke(commands, ["heads", str(path), str(tmp_path / "x.svg"), "--source", "idc"])
-    assert isinstance(result.exception, TableError) and "elsewhere" in str(result.exception)
+@pytest.mark.parametrize("folder", ["elsewhere_seed-0", "dicom", "dicom_seed-x"])
+def test_the_folder_must_name_encoder_and_seed(folder: str, results: Path, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir()
+    path = tmp_path / folder / "heads.csv"
+    path.write_bytes((results / "pretrain" / "dicom_seed-0" / "heads.csv").read_bytes())
+    arguments = ["heads", str(path), str(tmp_path / "x.svg"), "--settings", PRETRAIN, "--source", "idc"]
+    error = CliRunner().invoke(commands, arguments).exception
+    assert isinstance(error, TableError) and folder in str(error)
+
+
+@pytest.mark.parametrize("verb", ["other-arms", "ablation"])
+def test_a_figure_of_no_arm_is_refused(verb: str, results: Path, tmp_path: Path) -> None:
+    params = json.loads(load_params(REPOSITORY / "params.yaml").model_dump_json())
+    settings = json.dumps({name: params[name] for name in ("pretrain", "finetune", "comparison")})
+    arguments = [verb, str(results / COMPARISON), str(tmp_path / "x.svg"), "--settings", settings, "--source", "idc"]
+    error = CliRunner().invoke(commands, arguments).exception
+    assert isinstance(error, ParamsError) and "finetune.arms" in str(error)
 
 
 def test_rated_wants_a_labeller_it_knows(results: Path, tmp_path: Path) -> None:
@@ -83,15 +102,16 @@ def test_every_verb_has_help() -> None:
 
 
 def test_overlays_segment_the_shown_cases_anew(tmp_path: Path) -> None:
-    record = write_run(tmp_path / "p.json", "pretrain", {"encoder": "dicom"}, write_series(tmp_path / "series"))
-    assert CliRunner().invoke(pretrain.commands, ["train", str(record), str(tmp_path / "dicom")]).exit_code == 0
+    pretrained = write_run(tmp_path / "p.json", "pretrain", PRETRAIN_FACTORS, write_series(tmp_path / "series"))
+    assert CliRunner().invoke(pretrain.commands, ["train", str(pretrained), str(tmp_path / "dicom")]).exit_code == 0
     inputs = {**write_cases(tmp_path / "liver"), "proposer": str(tmp_path / "dicom" / "checkpoint.pt")}
-    factors = {"n_train": 4, "subset_seed": 0, "init_seed": 0, "learning_rate": 0.01, "evaluate_on": "test"}
     for init in ("scratch", "pretrained"):
         encoder = {} if init == "scratch" else {"encoder": inputs["proposer"]}
-        path = write_run(tmp_path / f"{init}.json", "finetune", {**factors, "init": init}, {**inputs, **encoder})
+        factors = {**FINETUNE_FACTORS, "init": init, "encoder": "dicom" if encoder else None, "n_train": 4}
+        path = write_run(tmp_path / f"{init}.json", "finetune", factors, {**inputs, **encoder})
         assert CliRunner().invoke(finetune.commands, ["train", str(path), str(tmp_path / init)]).exit_code == 0
     arguments = [inputs["cases"], str(tmp_path / "scratch"), str(tmp_path / "pretrained"), str(tmp_path / "out.png")]
-    result = CliRunner().invoke(commands, ["overlays", *arguments, "--settings", INPUT, "--source", "phantom"])
+    settings = json.dumps({name: PARAMS[name] for name in ("pretrain", "finetune", "comparison", "input")})
+    result = CliRunner().invoke(commands, ["overlays", *arguments, "--settings", settings, "--source", "phantom"])
     assert result.exit_code == 0, (result.output, result.exception)
     assert (tmp_path / "out.png").stat().st_size > 10_000

@@ -38,7 +38,14 @@ def test_train_leaves_all_its_files_and_nothing_else(tmp_path, encoder):
     done = run("train", record, tmp_path / "out")
     assert done.exit_code == 0, done.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"run.json", "checkpoint.pt", "history.csv", "predictions.parquet", "environment.json"}
+    assert names == {
+        "run.json",
+        "checkpoint.pt",
+        "history.csv",
+        "predictions.parquet",
+        "metrics.json",
+        "environment.json",
+    }
     assert record.read_text() == said and not (tmp_path / "out.partial").exists()
     predictions = read_table(tmp_path / "out" / "predictions.parquet", PREDICTIONS)
     assert set(predictions["PatientID"]) == {"P00", "P01"} and "sequence_target" in predictions
@@ -71,7 +78,7 @@ def test_control_leaves_a_checkpoint(tmp_path):
     done = run("control", record, tmp_path / "out")
     assert done.exit_code == 0, done.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"run.json", "checkpoint.pt", "history.csv", "environment.json"}
+    assert names == {"run.json", "checkpoint.pt", "history.csv", "metrics.json", "environment.json"}
 
 
 def test_a_record_of_another_kind_and_a_missing_table_are_named(tmp_path):

@@ -12,16 +12,19 @@ from click.testing import CliRunner
 from radnet3d.cli.report import commands
 from radnet3d.errors import TableError
 from radnet3d.params import load_params
-from radnet3d.tables import ATTRIBUTION, FETCHED, PLAN_SUMMARY, write_table
+from radnet3d.tables import ATTRIBUTION, FETCHED, LEAKAGE, PLAN_SUMMARY, read_table, write_table
+from support.made_up_study import larger
 from support.results_tree import REPOSITORY, write_results
 
-PARAMS = json.loads(load_params(REPOSITORY / "params.yaml").model_dump_json())
+DEFAULT = load_params(REPOSITORY / "params.yaml")
+STUDIED = larger(DEFAULT)
+PARAMS = json.loads(STUDIED.model_dump_json())
 VOID = {"meta", "img", "link", "br", "hr", "wbr", "input"}
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_results(tmp_path_factory.mktemp("report"))
+    folder = write_results(tmp_path_factory.mktemp("report"), STUDIED)
     (folder / "figures").mkdir()
     (folder / "figures" / "dice.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     return folder
@@ -31,6 +34,16 @@ def build(results: Path, out: Path, params: dict[str, object] = PARAMS) -> str:
     result = CliRunner().invoke(commands, ["build", str(results), str(out), "--settings", json.dumps(params)])
     assert result.exit_code == 0, (result.output, result.exception)
     return out.read_text(encoding="utf-8")
+
+
+def of_sources(archive: str, liver: str) -> dict[str, object]:
+    """The same parameters for other data, whose classes the user brings."""
+    return {
+        **PARAMS,
+        "archive": {**PARAMS["archive"], "source": archive},
+        "liver": {**PARAMS["liver"], "source": liver},
+        "tasks": {name: {**task, "labels": "labels.csv"} for name, task in PARAMS["tasks"].items()},
+    }
 
 
 class Balanced(HTMLParser):
@@ -71,14 +84,45 @@ def test_numbers_come_from_the_tables(results: Path, tmp_path: Path) -> None:
     assert "missing_slice" in page and "TEST DATA" in page and "finetune.steps" in page
 
 
+def test_the_page_says_what_a_sceptic_asks(results: Path, tmp_path: Path) -> None:
+    page = build(results, tmp_path / "index.html")
+    power = pd.read_csv(results / "transfer" / "power.csv").set_index(["init", "reference", "n_train"])
+    assert f"{power.loc[('pretrained', 'scratch', 4), 'smallest_difference']:.3f} at n = 4" in page
+    assert "80 % power" in page and "4 cases are worth" in page
+    for cell in (
+        "slices, by content",
+        "ranks of nested training sets",
+        "passed",
+        "workflow/resources/splits/phantom.csv",
+    ):
+        assert cell in page, cell
+    for arm in ("body alone", "without body", "header labels, 3× steps", "frozen, header labels"):
+        assert f"<td>{arm}</td>" in page, arm
+    for row in pd.read_csv(results / "transfer" / "task_comparison.csv").itertuples():
+        assert f"{row.mean:.3f}" in page
+    study = pd.read_csv(results / "transfer" / "proposals.csv")
+    assert all(f"{recall:.3f} [" in page for recall in study["recall"])
+    assert all(f'id="{name}"' in page for name in ("steps", "ablation", "others", "tasks", "gate", "cost"))
+
+
+def test_a_gate_that_found_something_does_not_read_as_passed(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results" / "finetune" / "split" / "liver" / "leakage.csv"
+    frame = read_table(results / path.relative_to(tmp_path / "results"), LEAKAGE)
+    frame.loc[0, ["n_shared", "examples"]] = [2, "case a and case b"]
+    write_table(frame[frame["check"] == "PatientID"], path, LEAKAGE)
+    page = build(tmp_path / "results", tmp_path / "index.html")
+    assert "<td>found</td>" in page and "<td>passed</td>" not in page
+
+
+def test_sections_without_an_arm_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    page = build(tmp_path / "results", tmp_path / "index.html", json.loads(DEFAULT.model_dump_json()))
+    assert not any(name in page for name in ('"ablation"', '"#steps"', 'id="others"', 'id="tasks"'))
+
+
 def test_synthetic_is_said_where_results_are(results: Path, tmp_path: Path) -> None:
     assert "Synthetic data." in build(results, tmp_path / "a.html")
-    real = {
-        **PARAMS,
-        "archive": {**PARAMS["archive"], "source": "idc"},
-        "liver": {**PARAMS["liver"], "source": "lits"},
-    }
-    page = build(results, tmp_path / "b.html", real)
+    page = build(results, tmp_path / "b.html", of_sources("idc", "lits"))
     assert "Synthetic data." not in page and '<span class="tag">' not in page
 
 
@@ -90,7 +134,7 @@ def test_data_of_an_archive_are_accounted_for(tmp_path: Path) -> None:
         {"collection_id": "b_set", "source_DOI": "10.7937/b", "licence": "CC BY 4.0", **used},
     ]
     write_table(pd.DataFrame(rows), raw / "attribution.csv", ATTRIBUTION)
-    source = {**PARAMS, "archive": {**PARAMS["archive"], "source": "idc"}}
+    source = of_sources("idc", "phantom")
     page = build(tmp_path / "results", tmp_path / "a.html", source)
     assert "10.7937/b" in page and "2\u202f468" in page and "5.0" in page
     assert "Every planned series arrived" in page and "to be balanced" not in page

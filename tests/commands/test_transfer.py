@@ -11,26 +11,43 @@ from click.testing import CliRunner, Result
 
 from radnet3d.cli.transfer import commands
 from radnet3d.errors import RadnetError, StaleResultError, TableError
-from radnet3d.params import load_params
-from radnet3d.tables import CASES, COMPARISON, RUNS, read_table
+from radnet3d.params import Params, load_params
+from radnet3d.runs import FinetuneSections
+from radnet3d.tables import CASES, RUNS, TASK_COMPARISON, read_table
 from support.results_tree import REPOSITORY, write_results
 
-PARAMS = json.loads(load_params(REPOSITORY / "params.yaml").model_dump_json())
-SECTIONS = {name: PARAMS[name] for name in ("finetune", "network", "input", "volumes", "proposal")}
+TASK = {
+    "labels": "truth", "classes": ["head", "chest"], "seed": 0, "n_test": 6, "n_validation": 4, "n_train": {"4": 2},
+    "arms": ["scratch", "pretrained"], "init_seeds": [0], "steps": 80, "margin": 0.05,
+    "tune": {"n_train": 4, "subset_seed": 0, "init_seed": 0},
+}  # fmt: skip
+
+
+def with_a_task() -> Params:
+    """The parameters of the repository, and a classification of two arms beside the liver."""
+    content = json.loads(load_params(REPOSITORY / "params.yaml").model_dump_json())
+    content["tasks"] = {"body_region": TASK}
+    content["pretrain"]["fraction_tasks"] = 0.2
+    return Params.model_validate(content)
+
+
+PARAMS = with_a_task()
+SECTIONS = json.loads(PARAMS.model_dump_json(include=set(FinetuneSections.model_fields)))
+N_LIVER, N_TASK = 36, 4
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_results(tmp_path_factory.mktemp("made"))
+    return write_results(tmp_path_factory.mktemp("made"), PARAMS)
 
 
 @pytest.fixture
 def runs_dir(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made / "finetune" / "runs", tmp_path / "runs"))
+    return Path(shutil.copytree(made / "finetune" / "runs", tmp_path / "runs")) / "liver"
 
 
 def collect(runs_dir: Path, settings: dict[str, Any] = SECTIONS) -> Result:
-    run_dirs = sorted(str(path) for path in runs_dir.iterdir())
+    run_dirs = sorted(str(path) for path in runs_dir.parent.glob("*/*"))
     arguments = ["collect", *run_dirs, str(runs_dir.parent / "out"), "--settings", json.dumps(settings)]
     return CliRunner().invoke(commands, arguments)
 
@@ -49,22 +66,40 @@ def error(result: Result) -> RadnetError:
     return result.exception
 
 
-def test_collect_then_compare(runs_dir: Path, made: Path) -> None:
-    assert collect(runs_dir).exit_code == 0
+def test_runs_of_all_tasks_come_in_the_order_of_their_grids(runs_dir: Path) -> None:
+    done = collect(runs_dir)
+    assert done.exit_code == 0, done.exception
     out = runs_dir.parent / "out"
     runs, cases = read_table(out / "runs.csv", RUNS), read_table(out / "cases.csv", CASES)
-    assert len(runs) == 36 and len(cases) == 36 * 30
-    assert list(runs["init"].unique()) == PARAMS["finetune"]["inits"]
-    assert set(runs["task"]) == {"liver"}
+    assert runs["task"].tolist() == ["liver"] * N_LIVER + ["body_region"] * N_TASK
+    liver, region = runs[runs["task"] == "liver"], runs[runs["task"] == "body_region"]
+    assert list(liver["init"].unique()) == list(PARAMS.finetune.arms)
+    assert list(region["init"].unique()) == ["scratch", "pretrained"]
+    assert liver["dice_per_case_mean"].notna().all() and liver["correct_mean"].isna().all()
+    assert region["correct_mean"].notna().all() and region["dice_per_case_mean"].isna().all()
+    assert set(region["metric"]) == {"correct"} and region["balanced_accuracy"].between(0, 1).all()
+    assert set(cases["task"]) == set(runs["task"])
+    answers = cases[cases["task"] == "body_region"]
+    assert answers["correct"].isin([0, 1]).all() and answers["label"].ne("").all()
+    assert not answers["is_empty"].any() and answers["dice_per_case"].isna().all()
     arguments = ["compare", str(out / "runs.csv"), str(out / "cases.csv"), str(out), "--settings"]
-    assert CliRunner().invoke(commands, [*arguments, json.dumps(PARAMS["comparison"])]).exit_code == 0
-    comparison = read_table(out / "comparison.csv", COMPARISON)
-    assert len(comparison) == 12
-    metrics = json.loads((out / "metrics.json").read_text())
-    wanted = runs[(runs["init"] == "scratch") & (runs["n_train"] == 4)]["dice_per_case_mean"].mean()
-    assert metrics["dice_per_case_mean"]["scratch"]["n_004"] == pytest.approx(wanted, abs=1e-5)
-    shuffled = read_table(out / "against_shuffled.csv", COMPARISON)
-    assert list(shuffled["init"].unique()) == ["shuffled", "pretrained"]
+    settings = PARAMS.model_dump_json(include={"comparison", "finetune", "tasks"})
+    done = CliRunner().invoke(commands, [*arguments, settings])
+    assert done.exit_code == 0, done.exception
+    compared = read_table(out / "task_comparison.csv", TASK_COMPARISON)
+    assert set(compared["task"]) == {"body_region"} and set(compared["init"]) == {"scratch", "pretrained"}
+    scratch = compared[compared["init"] == "scratch"].iloc[0]
+    assert scratch["mean"] == pytest.approx(region.loc[region["init"] == "scratch", "correct_mean"].mean())
+    assert scratch["verdict"] == "reference"
+    paired = answers.pivot_table(index=["case_id", "subset_seed"], columns="init", values="correct")
+    wanted = (paired["pretrained"] - paired["scratch"]).mean()
+    assert compared.loc[compared["init"] == "pretrained", "difference"].item() == pytest.approx(wanted)
+
+
+def test_a_run_of_no_task_and_a_task_without_runs_are_refused(runs_dir: Path) -> None:
+    assert "body_region" in str(error(collect(runs_dir, {**SECTIONS, "tasks": {}})))
+    shutil.rmtree(runs_dir.parent / "body_region")
+    assert "body_region: 0 runs for a grid of 4 cells" in str(error(collect(runs_dir)))
 
 
 def test_other_settings_are_refused_by_name(runs_dir: Path) -> None:
@@ -80,9 +115,16 @@ def test_other_network_is_refused(runs_dir: Path) -> None:
 
 
 def test_a_larger_grid_names_what_is_missing_and_leaves_runs_valid(runs_dir: Path) -> None:
-    settings = {**SECTIONS, "finetune": {**SECTIONS["finetune"], "n_train": [1, 4, 16, 32]}}
+    settings = {
+        **SECTIONS,
+        "finetune": {**SECTIONS["finetune"], "n_train": {**SECTIONS["finetune"]["n_train"], "32": 1}},
+    }
     said = str(error(collect(runs_dir, settings)))
     assert "missing: " in said and "pretrained-32-0-0" in said and "steps" not in said
+
+
+def without_control() -> dict[str, Any]:
+    return {name: arm for name, arm in SECTIONS["finetune"]["arms"].items() if name != "control"}
 
 
 def test_missing_doubled_and_unasked_cells(runs_dir: Path) -> None:
@@ -91,7 +133,7 @@ def test_missing_doubled_and_unasked_cells(runs_dir: Path) -> None:
     shutil.copytree(second, runs_dir / "again")
     said = str(error(collect(runs_dir)))
     assert "missing: control-1-0-0" in said and "there twice: control-1-1-0" in said
-    settings = {**SECTIONS, "finetune": {**SECTIONS["finetune"], "inits": ["scratch", "pretrained"]}}
+    settings = {**SECTIONS, "finetune": {**SECTIONS["finetune"], "arms": without_control()}}
     assert "not asked for: control" in str(error(collect(runs_dir, settings)))
 
 
@@ -129,11 +171,3 @@ def test_bad_settings(runs_dir: Path, settings: str) -> None:
     run_dir = str(sorted(runs_dir.iterdir())[0])
     result = CliRunner().invoke(commands, ["collect", run_dir, str(runs_dir.parent / "out"), "--settings", settings])
     assert "--settings" in str(error(result))
-
-
-def test_compare_refuses_tables_of_different_runs(made: Path, tmp_path: Path) -> None:
-    runs = pd.read_csv(made / "transfer" / "runs.csv").iloc[1:]
-    runs.to_csv(tmp_path / "runs.csv", index=False)
-    arguments = ["compare", str(tmp_path / "runs.csv"), str(made / "transfer" / "cases.csv"), str(tmp_path)]
-    result = CliRunner().invoke(commands, [*arguments, "--settings", json.dumps(PARAMS["comparison"])])
-    assert "init-scratch_ntrain-001_subset-0_seed-0" in str(error(result))

@@ -69,13 +69,25 @@ def test_a_killed_run_goes_on_where_it_was(archive, tmp_path):
     partial = tmp_path / "out.partial"
     partial.mkdir()
     np.save(partial / "1.1.npy", np.full((6, 8, 10), 7, np.int16))  # finished by the run before
+    (partial / ".1.1.digests").write_text("0123456789abcdef")
     np.save(partial / "1.2.npy", np.full((2, 2, 2), 7, np.int16))  # of another shape
     np.save(partial / "1.9.npy", np.zeros((6, 8, 10), np.int16))  # of a series that is gone
     run("volumes", "resample", archive, tmp_path / "out", "--shape-zyx", "6,8,10")
     assert np.load(tmp_path / "out/1.1.npy").max() == 7
+    volumes = read_table(tmp_path / "out/volumes.parquet", VOLUMES).set_index("SeriesInstanceUID")
+    assert volumes.loc["1.1", "slice_digests"] == "0123456789abcdef"
+    assert not list((tmp_path / "out").glob(".*.digests"))
     assert np.load(tmp_path / "out/1.2.npy").shape == (6, 8, 10)
     assert not (tmp_path / "out/1.9.npy").exists()
     assert not partial.exists()
+
+
+def test_a_volume_without_the_digests_of_its_slices_is_made_again(archive, tmp_path):
+    partial = tmp_path / "out.partial"
+    partial.mkdir()
+    np.save(partial / "1.1.npy", np.full((6, 8, 10), 7, np.int16))
+    run("volumes", "resample", archive, tmp_path / "out", "--shape-zyx", "6,8,10")
+    assert np.load(tmp_path / "out/1.1.npy").max() > 7
 
 
 def test_a_volume_older_than_its_files_is_made_again(archive, tmp_path):

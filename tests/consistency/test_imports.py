@@ -10,23 +10,25 @@ GROUND = {"params", "tables", "errors", "atomic", "vocabulary"}
 """What every module may import; of each other: errors and vocabulary nothing, atomic errors, params these two, tables all."""
 
 PHASES = {
+    "arms": set(),
     "archive": {"dicom", "labels"},
     "dicom": set(),
     "labels": {"dicom"},
     "volumes": {"dicom"},
     "liver": {"dicom", "volumes"},
     "splits": set(),
+    "leakage": set(),
     "runs": set(),
     "models": set(),
     "training": {"models", "volumes", "liver", "runs", "splits"},
     "evaluation": {"runs"},
-    "figures": set(),
-    "reporting": {"runs"},
+    "figures": {"arms"},
+    "reporting": {"runs", "arms"},
     "provenance": set(),
 }
 """The few phases whose functions another phase calls, each for a reason: slices become volumes (dicom), a scan is put
 on the network's grid (volumes), a record is read (runs), a user's files are DICOM or not (dicom), series are chosen by what
-their catalogue text says (labels)."""
+their catalogue text says (labels), an arm has one name in figures and on pages (arms)."""
 
 
 def modules(repository: Path) -> Iterator[tuple[str, ast.Module]]:

@@ -9,7 +9,7 @@ from radnet3d.params import load_params
 FILES = [
     "params.yaml",
     "tests/params.tiny.yaml",
-    *(f"workflow/presets/{name}.yaml" for name in ("default", "lits", "paper")),
+    *(f"workflow/presets/{name}.yaml" for name in ("default", "study", "lits", "paper")),
 ]
 
 

@@ -11,7 +11,7 @@ RULES = read_rules()
 
 
 def test_rules_are_found() -> None:
-    assert {"plan_archive", "pretrain_encoder", "finetune_liver", "compare_inits", "build_report"} <= RULES.keys()
+    assert {"plan_archive", "pretrain_encoder", "finetune_task", "compare_inits", "build_report"} <= RULES.keys()
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -22,7 +22,7 @@ ENVIRONMENTS = {
     ),
     "train": (
         "Pretraining, proposals, fine-tuning: the one with torch.",
-        [*BASE, *PIXELS, "matplotlib", "scipy", "torch"],
+        [*BASE, *PIXELS, "matplotlib", "scipy", "surface-distance", "torch"],
     ),
     "report": ("Comparison, figures and pages.", [*BASE, "jinja2", "matplotlib", "pillow", "scipy", "seaborn"]),
     "dev": ("Everything, with what tests and checks need.", []),

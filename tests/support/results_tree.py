@@ -1,6 +1,5 @@
 """Result tables with made-up numbers, for tests of what reads them: TEST DATA, no measurement is behind them."""
 
-import json
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from radnet3d.atomic import write_json
-from radnet3d.evaluation.comparison import compare, compare_with_shuffled, flat_metrics
+from radnet3d.evaluation.comparison import flat_metrics
+from radnet3d.evaluation.proposals import compare_proposals
 from radnet3d.labels.scoring import confusion, joined, score
-from radnet3d.params import Comparison, load_params
-from radnet3d.runs import FinetuneRun, settings_of
+from radnet3d.params import LIVER, Comparison, Params, load_params
+from radnet3d.runs import FinetuneSections
 from radnet3d.tables import (
-    CASES,
+    CLASSIFIED,
     COMPARISON,
     EXCLUDED,
     HEAD_SCORES,
@@ -26,14 +26,19 @@ from radnet3d.tables import (
     LIVER_CASES,
     LIVER_SPLIT,
     PAPER_BODY,
+    PROPOSAL_SCORES,
+    PROPOSAL_STUDY,
     PROPOSALS,
     RUN_CASES,
     RUNS,
     TRUTH,
     VOLUMES,
+    read_table,
     write_table,
 )  # fmt: skip
 from support.catalogue import write_catalogue_labels
+from support.made_up_study import write_leakage, write_study
+from support.proposal_cases import made_up_proposal_cases, made_up_proposal_scores
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -41,7 +46,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def comparison_settings(**changed: float) -> Comparison:
     """The comparison section with few resamples."""
     return Comparison.model_validate(
-        {"n_bootstrap": 400, "seed": 5, "confidence": 0.95, "margin_dice": 0.02, **changed}
+        {"n_bootstrap": 400, "seed": 5, "confidence": 0.95, "margin_dice": 0.02, "power": 0.8, **changed}
     )
 
 
@@ -73,79 +78,86 @@ def made_up_cases(
     return pd.DataFrame(rows)
 
 
-def write_results(root: Path) -> Path:
+def write_results(root: Path, params: Params | None = None) -> Path:
     """Write `root`/results with every table the report reads, and its parameters; all numbers are made up."""
     rng = np.random.default_rng(2026)
     results = root / "results"
-    params = json.loads(load_params(REPOSITORY / "params.yaml").model_dump_json())
+    params = params or load_params(REPOSITORY / "params.yaml")
     write_transfer(results, rng, params)
-    write_pretraining(results, rng)
+    write_pretraining(results, rng, params)
+    write_proposal_study(results)
     write_labels(results, rng)
     write_volumes(results, rng)
     write_benchmarks(results, rng)
     return results
 
 
-def write_transfer(results: Path, rng: np.random.Generator, params: dict[str, Any]) -> None:
-    """Runs, cases, comparison, the chosen learning rates, the split and the runs' own folders."""
-    rates = params["finetune"]["learning_rates"]
-    effects = {"scratch": 0.0, "pretrained": 0.03, "shuffled": -0.01, "control": 0.08}
-    cases = made_up_cases(rng, effects=effects)
-    runs = cases.groupby("run_id", sort=False).agg(
-        task=("task", "first"), init=("init", "first"), n_train=("n_train", "first"), subset_seed=("subset_seed", "first"),
-        init_seed=("init_seed", "first"), dice_per_case_mean=("dice_per_case", "mean"), n_cases=("case_id", "size"),
-        n_failures=("dice_per_case", lambda dice: int((dice < 0.5).sum())), n_empty=("is_empty", "sum"),
-    ).reset_index().assign(learning_rate=rates[0], steps=80, seconds=14.2)  # fmt: skip
-    write_table(runs, results / "transfer" / "runs.csv", RUNS)
-    write_table(cases, results / "transfer" / "cases.csv", CASES)
-    comparison = compare(cases, comparison_settings())
-    write_table(comparison, results / "transfer" / "comparison.csv", COMPARISON)
-    write_table(
-        compare_with_shuffled(cases, comparison_settings()), results / "transfer" / "against_shuffled.csv", COMPARISON
-    )
+def write_transfer(results: Path, rng: np.random.Generator, params: Params) -> None:
+    """Runs, cases, what is made of them, the chosen learning rates, the split, the gate, and the runs' own folders."""
+    cases = write_study(results / "transfer", rng, params, comparison_settings())
+    comparison = read_table(results / "transfer" / "comparison.csv", COMPARISON)
     write_json(results / "transfer" / "metrics.json", flat_metrics(comparison))
-    for init in effects:
-        rate = {
-            "init": init,
-            "learning_rate": rates[0],
-            "validation": dict(zip(map(str, rates), (0.68, 0.66, 0.61), strict=False)),
-        }
-        write_json(results / "finetune" / "rates" / f"{init}.json", rate)
+    sections = FinetuneSections.model_validate(params.model_dump(include=set(FinetuneSections.model_fields)))
+    rates = params.finetune.learning_rates
+    for task, grid in sections.grids.items():
+        for init in grid.arms:
+            rate = {
+                "task": task, "init": init, "learning_rate": rates[0], "largest_component": False,
+                "validation": dict(zip((f"{rate:g}" for rate in rates), (0.68, 0.66, 0.61), strict=False)),
+                "validation_largest_component": 0.67,
+            }  # fmt: skip
+            write_json(results / "finetune" / "rates" / task / f"{init}.json", rate)
     split = pd.DataFrame({"case_id": [f"case-{n:03d}" for n in range(122)]})
     split["PatientID"], split["role"] = split["case_id"].str.replace("case", "L"), "train"
     split.loc[:89, "role"] = np.repeat(["test", "validation", "control"], [30, 20, 40])
-    write_table(split, results / "finetune" / "split" / "split.csv", LIVER_SPLIT)
-    for row in runs.to_dict("records"):
-        write_run_dir(results / "finetune" / "runs" / row["run_id"], row, cases, params)
+    write_table(split, results / "finetune" / "split" / "liver" / "split.csv", LIVER_SPLIT)
+    write_leakage(results / "finetune" / "split" / "liver" / "leakage.csv")
+    for row in read_table(results / "transfer" / "runs.csv", RUNS).to_dict("records"):
+        of_run = cases[(cases["run_id"] == row["run_id"]) & (cases["task"] == row["task"])]
+        write_run_dir(results / "finetune" / "runs" / row["task"] / row["run_id"], row, of_run, sections)
 
 
-def write_run_dir(run_dir: Path, row: dict[Any, Any], cases: pd.DataFrame, params: dict[str, Any]) -> None:
+def write_run_dir(run_dir: Path, row: dict[Any, Any], cases: pd.DataFrame, sections: FinetuneSections) -> None:
     """One finished fine-tuning run, without its checkpoint."""
-    inputs = {name: f"{name}.csv" for name in ("cases", "split", "subsets", "proposals", "proposer")}
-    if row["init"] != "scratch":
+    task, init = row["task"], row["init"]
+    arm = sections.grids[task].arms[init]
+    names = ("cases", "split", "subsets", *(("proposals", "proposer") if task == LIVER else ()))
+    inputs = {name: f"{name}.csv" for name in names}
+    if arm.encoder:
         inputs["encoder"] = "checkpoint.pt"
-    factors = {name: row[name] for name in ("init", "n_train", "subset_seed", "init_seed", "learning_rate")}
-    settings = settings_of(FinetuneRun, params)
-    write_json(run_dir / "run.json", {
-        "kind": "finetune", "factors": {**factors, "evaluate_on": "test"}, "settings": settings, "inputs": inputs,
+    factors = {
+        **{name: row[name] for name in ("task", "init", "n_train", "subset_seed", "init_seed", "learning_rate")},
+        **arm.model_dump(include={"encoder", "network", "trains", "steps_times"}),
+        "evaluate_on": "test", "largest_component": False,
+    }  # fmt: skip
+    settings = sections.settings(task, init)
+    write_json(run_dir / "run.json", {"kind": "finetune", "factors": factors, "settings": settings, "inputs": inputs})
+    transfer = {"n_tensors_loaded": 60, "n_parameters_loaded": 400000, "n_parameters": 400000, "missing": [],
+                "mismatched": [], "skipped": ["fc.weight"]}  # fmt: skip
+    metric = row["metric"]
+    write_json(run_dir / "metrics.json", {
+        **factors, "metric": metric, f"{metric}_mean": row[f"{metric}_mean"], "n_samples": 320, "tflops": 9.0,
+        "balanced_accuracy": row["correct_mean"] if task != LIVER else None, **({"transfer": transfer} if arm.encoder else {}),
     })  # fmt: skip
-    write_json(run_dir / "metrics.json", {"dice_per_case_mean": row["dice_per_case_mean"]})
     write_json(run_dir / "environment.json", environment())
-    write_table(cases[cases["run_id"] == row["run_id"]][list(RUN_CASES.columns)], run_dir / "cases.csv", RUN_CASES)
+    schema = RUN_CASES if task == LIVER else CLASSIFIED
+    cases[list(schema.columns)].to_csv(run_dir / "cases.csv", index=False)  # checked when read: a check takes 0.1 s
 
 
 def environment() -> dict[str, Any]:
     """What environment.json holds."""
     return {
         "commit": "0123456789abcdef", "radnet3d": "0.0.0", "python": "3.11.0", "packages": {"torch": "2.0.0"},
-        "platform": "Linux x86_64", "n_cores": 2, "device": "cpu", "n_threads": 1, "seconds": 14.2, "peak_memory_mb": 900,
+        "platform": "Linux x86_64", "n_cores": 2, "device": "cpu", "n_threads": 1, "seconds": 14.2, "cpu_seconds": 20.0, "is_resumed": False, "peak_memory_mb": 900,
     }  # fmt: skip
 
 
-def write_pretraining(results: Path, rng: np.random.Generator) -> None:
-    """Scores and histories of both encoders, and proposals."""
-    for encoder, skill in (("dicom", 0.8), ("shuffled", 0.02)):
-        folder = results / "pretrain" / encoder
+def write_pretraining(results: Path, rng: np.random.Generator, params: Params) -> None:
+    """Scores and histories of every encoder, and proposals."""
+    encoders = params.pretrain.encoders
+    for encoder, seed in [(name, seed) for name in encoders for seed in params.seeds_of_encoder(name)]:
+        skill = 0.8 if encoders[encoder].labels == "own" else 0.02
+        folder = results / "pretrain" / f"{encoder}_seed-{seed}"
         write_table(head_scores(rng, skill), folder / "heads.csv", HEAD_SCORES)
         rows = [
             {
@@ -180,8 +192,16 @@ def write_pretraining(results: Path, rng: np.random.Generator) -> None:
         "volume_path": [f"volume-{n}.npy" for n in range(122)],
         "segmentation_path": [f"segmentation-{n}.npy" for n in range(122)], "shape_zyx": [f"{n},2,2" for n in n_slices],
         "spacing_zyx_mm": [f"{mm:.3f},1,1" for mm in spacing], "image_sha256": "0" * 64,
+        "SeriesInstanceUID": "", "StudyInstanceUID": "", "slice_digests": "",
     })  # fmt: skip
     write_table(cases, results / "liver" / "cases" / "cases.parquet", LIVER_CASES)
+
+
+def write_proposal_study(results: Path) -> None:
+    """What was found by each way to find the liver's slices, and what it did to Dice."""
+    cases = made_up_proposal_cases(np.random.default_rng(2027))
+    write_table(compare_proposals(cases, comparison_settings()), results / "transfer" / "proposals.csv", PROPOSAL_STUDY)
+    write_table(made_up_proposal_scores(), results / "proposals" / "scores.csv", PROPOSAL_SCORES)
 
 
 def head_scores(rng: np.random.Generator, skill: float) -> pd.DataFrame:
@@ -235,9 +255,9 @@ def write_volumes(results: Path, rng: np.random.Generator) -> None:
     for uid in labels["SeriesInstanceUID"]:
         body = (x / rng.uniform(0.5, 0.9)) ** 2 + (y / rng.uniform(0.4, 0.8)) ** 2 + (z / 1.5) ** 2 < 1
         np.save(folder / f"{uid}.npy", (np.where(body, 60, -900) + rng.normal(0, 30, body.shape)).astype(np.int16))
-    volumes = labels[["SeriesInstanceUID", "PatientID", "Modality"]].assign(
+    volumes = labels[["SeriesInstanceUID", "StudyInstanceUID", "PatientID", "Modality"]].assign(
         path=labels["SeriesInstanceUID"] + ".npy", original_shape_zyx="40,256,256", original_spacing_zyx_mm="3,1,1",
-        volume=0, volume_of="", is_whole=True, axes_lps="S,P,L", corrected_tilt_deg=0.0,
+        volume=0, volume_of="", is_whole=True, axes_lps="S,P,L", corrected_tilt_deg=0.0, slice_digests="",
         spacing_zyx_mm="2.5,5,5", intensity=np.where(labels["Modality"] == "CT", "hu", "robust_0_1000"),
     )  # fmt: skip
     write_table(volumes, folder / "volumes.parquet", VOLUMES)

@@ -1,42 +1,118 @@
 """Figures at their edges: one arm, one size, an empty mask; files without dates."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from radnet3d.evaluation.comparison import compare
-from radnet3d.figures import census, contact_sheet, curves, dice, differences, overlays, proposals, rated, witnesses
-from radnet3d.figures.style import ARMS, mark_synthetic, new_figure, save_figure
-from radnet3d.params import Finetune
+from radnet3d.figures import (
+    ablation,
+    census,
+    contact_sheet,
+    curves,
+    dice,
+    differences,
+    heads,
+    labels_saved,
+    other_arms,
+    overlays,
+    proposals,
+    rated,
+    witnesses,
+)
+from radnet3d.figures.style import looks, mark_synthetic, new_figure, save_figure
 from support.results_tree import comparison_settings, made_up_cases
 
-
-def test_every_arm_has_its_own_colour_and_marker() -> None:
-    allowed = Finetune.model_fields["inits"].annotation
-    assert all(repr(init) in str(allowed) for init in ARMS)
-    assert len({look.colour for look in ARMS.values()}) == len({look.marker for look in ARMS.values()}) == len(ARMS)
+ARMS = looks({"scratch": "from scratch", "pretrained": "header labels", "control": "positive control", "mine": "ours"})
+AGAINST = {"scratch": (), "pretrained": ("scratch",), "control": ("scratch",)}
 
 
-def test_axes_have_names_and_units() -> None:
-    cases = made_up_cases(np.random.default_rng(0), effects={"scratch": 0.0, "pretrained": 0.1})
-    comparison = compare(cases, comparison_settings())
+def compared(effects: dict[str, float], **grid: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """tables.COMPARISON and tables.RUNS, as far as figures need them."""
+    cases = made_up_cases(np.random.default_rng(0), effects=effects, **grid)
+    comparison = compare(cases, {init: AGAINST[init] for init in effects}, comparison_settings())
     runs = cases.groupby(["init", "n_train", "subset_seed"], as_index=False).agg(
         dice_per_case_mean=("dice_per_case", "mean")
     )
-    axes = dice.draw(comparison, runs).axes[0]
+    return comparison, runs
+
+
+def test_every_arm_of_any_name_has_its_own_look() -> None:
+    names = {name: name for name in ("scratch", "pretrained", "shuffled", "control", *(f"a{n}" for n in range(28)))}
+    drawn = looks(names)
+    assert len({(look.colour, look.marker) for look in drawn.values()}) == len(names)
+    assert looks({**names, **{f"b{n}": "" for n in range(50)}}).keys() > names.keys()
+    alone = looks({"pretrained": "x"})["pretrained"]
+    assert (alone.colour, alone.marker) == (drawn["pretrained"].colour, drawn["pretrained"].marker)
+
+
+def test_axes_have_names_and_units_and_only_arms_asked_for() -> None:
+    comparison, runs = compared({"scratch": 0.0, "pretrained": 0.1, "control": 0.2})
+    shown = {init: ARMS[init] for init in ("scratch", "pretrained")}
+    axes = dice.draw(comparison, runs, shown).axes[0]
     assert "Dice" in axes.get_ylabel() and axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "4", "16"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["from scratch", "header labels"]
 
 
 def test_one_size_one_case(tmp_path: Path) -> None:
-    effects = {"scratch": 0.0, "control": 0.1}
-    cases = made_up_cases(np.random.default_rng(0), effects=effects, n_train=(8,), n_cases=1, n_subsets=1)
-    comparison = compare(cases, comparison_settings())
-    runs = cases.assign(dice_per_case_mean=cases["dice_per_case"])
-    save_figure(dice.draw(comparison, runs), tmp_path / "dice.svg")
-    save_figure(differences.draw(comparison, 0.02), tmp_path / "differences.svg")
+    comparison, runs = compared({"scratch": 0.0, "control": 0.1}, n_train=(8,), n_cases=1, n_subsets=1)
+    save_figure(dice.draw(comparison, runs, ARMS), tmp_path / "dice.svg")
+    save_figure(differences.draw(comparison, 0.02, ARMS, ["scratch", "control"]), tmp_path / "differences.svg")
+    save_figure(other_arms.draw(comparison, 0.02, ARMS, ["control"]), tmp_path / "other.svg")
+
+
+def test_arms_with_one_size_are_no_panels_of_differences() -> None:
+    comparison, _ = compared({"scratch": 0.0, "pretrained": 0.1, "control": 0.2})
+    comparison = comparison[(comparison["init"] != "control") | (comparison["n_train"] == 4)]
+    titles = [axes.get_title("left") for axes in differences.draw(comparison, 0.02, ARMS, ["scratch"]).axes]
+    assert titles == ["header labels\n− from scratch"]
+    left, right = other_arms.draw(comparison, 0.02, ARMS, ["control"]).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["positive control"]
+    assert [label.get_text() for label in right.get_yticklabels()] == ["− from scratch"]
+
+
+def test_heads_left_out_and_alone_are_ordered_and_held_against_their_own_reference() -> None:
+    rows = [
+        {"init": init, "reference": reference, "n_train": 4, "difference": value, "difference_low": value - 0.01,
+         "difference_high": value + 0.01}
+        for init, reference, value in (
+            ("pretrained", "scratch", 0.05), ("pretrained", "shuffled", 0.06), ("shuffled", "scratch", -0.01),
+            ("a", "pretrained", -0.04), ("a", "scratch", 0.01), ("b", "pretrained", -0.01), ("c", "scratch", 0.03),
+            ("c", "pretrained", -0.02),
+        )
+    ]  # fmt: skip
+    heads = {"a": ("without", "body"), "b": ("without", "view"), "c": ("alone", "body")}
+    arms = looks({name: name for name in ("scratch", "pretrained", "shuffled", "a", "b", "c")})
+    left, right = ablation.draw(pd.DataFrame(rows), heads, 0.02, arms).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["view", "body"]
+    assert [label.get_text() for label in right.get_yticklabels()] == ["body"]
+    lines = [
+        [line.get_xdata()[0] for line in axes.lines if len(set(line.get_xdata())) == 1][:3] for axes in (left, right)
+    ]
+    assert lines == [[0, -0.05, -0.06], [0, 0.05, -0.01]]
+
+
+def test_labels_saved_of_arms_that_were_not_reached(tmp_path: Path) -> None:
+    saved = pd.DataFrame({
+        "init": "pretrained", "n_train": [1, 16], "reference": "scratch", "n_equal": [2.0, 16.0], "low": [1.0, 8.0],
+        "high": [np.nan, 16.0], "n_equal_beyond": ["", "above"], "low_beyond": ["below", ""], "high_beyond": ["", "above"],
+    })  # fmt: skip
+    figure = labels_saved.draw(saved, [1, 4, 16], ARMS, ["scratch", "pretrained"])
+    assert len(figure.axes) == 1 and figure.axes[0].get_yscale() == "log"
+    save_figure(figure, tmp_path / "saved.svg")
+    save_figure(labels_saved.draw(saved.iloc[:0], [1, 4, 16], ARMS, ["scratch"]), tmp_path / "nothing.svg")
+
+
+def test_heads_of_one_group_are_drawn_together() -> None:
+    rows = [{"head": "view", "metric": "accuracy", "value": v, "low": v - 0.1, "high": v + 0.1, "chance": 0.5, "group": g}
+            for g, v in (("dicom", 0.8), ("dicom", 0.6), ("alone", 0.9))]  # fmt: skip
+    (axes,) = heads.draw(pd.DataFrame(rows), looks({"dicom": "header labels", "alone": "alone"})).axes
+    drawn = {container.get_label(): container.lines[0].get_xdata()[0] for container in axes.containers}
+    assert drawn == {"header labels": pytest.approx(0.7), "alone": 0.9}
 
 
 def test_a_head_that_does_not_apply_has_no_bar_and_says_so() -> None:
@@ -70,7 +146,7 @@ def test_sorts_of_evidence(witness: str, sort: str) -> None:
 
 def test_one_curve_and_one_encoder(tmp_path: Path) -> None:
     history = pd.DataFrame({"step": [0, 1], "split": "train", "name": "loss", "value": [1.0, np.nan]})
-    save_figure(curves.draw({"control": history}), tmp_path / "curves.png")
+    save_figure(curves.draw(history.assign(encoder="mine", seed=0), ARMS), tmp_path / "curves.png")
 
 
 def test_cases_without_liver_are_drawn(tmp_path: Path) -> None:
@@ -91,7 +167,7 @@ def test_overlays_of_empty_and_full_predictions(tmp_path: Path) -> None:
         overlays.Overlay("a", "best", init, 0.5, np.zeros(truth.shape, np.int16), truth, predicted, (2.0, 1.0, 1.0))
         for init, predicted in (("scratch", np.zeros_like(truth)), ("pretrained", np.ones_like(truth)))
     ]
-    figure = overlays.draw(shown, (-200, 300))
+    figure = overlays.draw(shown, (-200, 300), ARMS)
     assert len(figure.axes) == 4
     save_figure(mark_synthetic(figure), tmp_path / "overlays.png")
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -6,14 +8,16 @@ from radnet3d.models.heads import (
     UNKNOWN_CLASS,
     RadNet,
     Targets,
+    along_the_body,
+    count_all,
     head_losses,
     masked_mean,
     pool_positions,
     weighted_sum,
 )
 from radnet3d.params import LossWeights
-from radnet3d.training.finetuning import soft_dice_loss
-from support.tiny_training import NETWORK
+from radnet3d.training.tasks.liver import soft_dice_loss
+from support.tiny_training import LEVELS_NETWORK, NETWORK
 
 WEIGHTS = LossWeights(sequence=1, view=1, contrast=1, body=1, spacing=0.3)
 
@@ -60,6 +64,58 @@ def test_spacing_is_compared_as_log_mm():
     targets = unknown(1)
     targets.spacing[0] = torch.exp(outputs.spacing[0]).detach()
     assert head_losses(outputs, targets)["spacing"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_class_counts_by_its_weight():
+    model = RadNet(NETWORK).eval()
+    outputs = model(torch.rand(2, 1, 8, 8, 8))
+    targets = replace(unknown(2), view=torch.tensor([2, UNKNOWN_CLASS]))
+    weights = {"sequence": torch.ones(5), "view": torch.tensor([1.0, 1.0, 3.0]), "contrast": torch.ones(2)}
+    plain, weighted = head_losses(outputs, targets)["view"], head_losses(outputs, targets, weights)["view"]
+    assert weighted.item() == pytest.approx(3 * plain.item(), rel=1e-5)
+
+
+def test_coverage_is_asked_at_each_place_along_the_axis_of_the_body():
+    here = torch.zeros(2, 9, 2, 4, 3)
+    here[0, :, 1] = 5.0  # the first volume shows all organs in the upper half of z
+    here[1, :, :, 0] = 5.0  # the second in the first quarter of y
+    coverage = torch.full((2, 9, 8), torch.nan)
+    coverage[0, 0] = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    coverage[1, 0] = torch.tensor([1, 1, 0, 0, torch.nan, 0, 0, 1])
+    logits, targets = along_the_body(here, coverage, torch.tensor([0, 1]))
+    known = ~torch.isnan(targets)
+    # z: two positions, both known; y: four, of which the third has an unknown place and the fourth is of two minds
+    assert targets[known].tolist() == [0, 1, 1, 0]
+    assert logits[known].tolist() == pytest.approx([0, 5, 5, 0], abs=1e-5)
+
+
+def test_labels_along_the_body_train_every_level():
+    model = RadNet(LEVELS_NETWORK)
+    targets = unknown(2)
+    told = replace(targets, coverage=torch.ones(2, 9, 48), axis=torch.tensor([0, 2]))
+    losses = head_losses(model(torch.rand(2, 1, 16, 16, 16)), told)
+    assert losses["body"].item() > 0 and all(losses[head].item() == 0 for head in HEAD_NAMES if head != "body")
+    losses["body"].backward()
+    assert all(float(head.weight.grad.abs().max()) > 0 for head in model.heads["body"])
+
+
+def test_each_head_is_trained_alone():
+    known = Targets(
+        torch.tensor([1, 2]), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.ones(2, 9), torch.tensor([2.0, 5.0])
+    )
+    for head in HEAD_NAMES:
+        model = RadNet(LEVELS_NETWORK)
+        head_losses(model(torch.rand(2, 1, 16, 16, 16)), known)[head].backward()
+        moved = {
+            name for name, p in model.heads.named_parameters() if p.grad is not None and float(p.grad.abs().max()) > 0
+        }
+        assert moved and all(name.startswith(head) for name in moved)
+        assert float(model.encoder.stem.weight.grad.abs().max()) > 0
+
+
+def test_the_heads_of_the_paper_add_nothing_to_its_parameters():
+    plain, levels = count_all(NETWORK), count_all(LEVELS_NETWORK)
+    assert plain[0] == levels[0] and levels[1] > plain[1]
 
 
 def test_masked_mean_ignores_nan_free_placeholders():

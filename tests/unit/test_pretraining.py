@@ -9,8 +9,9 @@ from radnet3d.errors import SplitError
 from radnet3d.models.heads import UNKNOWN_CLASS
 from radnet3d.params import Input
 from radnet3d.runs import PretrainRun, read_run
-from radnet3d.tables import VOLUMES, read_table, write_table
+from radnet3d.tables import PAPER_BODY, VOLUMES, read_table, write_table
 from radnet3d.training import pretraining
+from radnet3d.training.bands import TRUNK, Along
 from radnet3d.training.inputs import jittered_grid, scale
 from radnet3d.training.loop import Recipe, drawn_places, learning_rate_at
 from radnet3d.training.series import deal_to_others, load_series
@@ -26,7 +27,9 @@ def inputs(tmp_path_factory):
 
 
 def a_run(tmp_path, inputs, encoder="dicom", **changed) -> PretrainRun:
-    return read_run(write_run(tmp_path / "run.json", "pretrain", {"encoder": encoder}, inputs, **changed), PretrainRun)
+    labels = "shuffled" if encoder == "shuffled" else "own"
+    factors = {"encoder": encoder, "labels": labels}
+    return read_run(write_run(tmp_path / "run.json", "pretrain", factors, inputs, **changed), PretrainRun)
 
 
 def equal(a, b) -> bool:
@@ -86,6 +89,27 @@ def test_of_several_volumes_the_first_whole_one_is_taken_without_what_it_need_no
     assert (rows.drop("1.2.8")["sequence"] != "").all()
     assert series.targets["sequence"][rows.index.get_loc("1.2.8")] == UNKNOWN_CLASS
     assert rows.loc["1.2.8", "body_Liver"] == 1 and rows.loc["1.2.8", "view"] == "AX"
+
+
+def test_the_spacing_is_of_the_slices_that_the_network_sees(tmp_path, inputs):
+    series = load_series(a_run(tmp_path, inputs).inputs, INPUT, SHAPE)["train"]
+    axes = tuple((np.arange(16), 1.0) for _ in range(3))
+    halved = series.targets_of_part(0, (0.5, 1.0), None, tuple((places, 1.1) for places, _ in axes))
+    assert series.targets_of_part(0, (0.0, 1.0), None, axes)["spacing"] == pytest.approx(3.75)
+    assert halved["spacing"] == pytest.approx(3.75 * 0.5 * 1.1)
+
+
+def test_labels_along_the_body_move_with_the_volume(tmp_path, inputs):
+    series = load_series(a_run(tmp_path, inputs).inputs, INPUT, SHAPE)["train"]
+    series.targets["body"][0] = [0, 0, np.nan, 1, np.nan, 1, 1, 1, 1]
+    liver, along = PAPER_BODY.index("Liver"), Along(0, TRUNK)
+    still = tuple((np.arange(16), 1.0) for _ in range(3))
+    lower = series.targets_of_part(0, (0.0, 0.3), along, still)
+    assert (lower["coverage"][liver] == 0).all() and lower["body"][liver] == 0 and lower["axis"] == 0
+    whole = series.targets_of_part(0, (0.0, 1.0), along, still)["coverage"][liver]
+    assert whole[0] == whole[-1] == 0 and whole[24] == 1
+    shifted = tuple((np.clip(np.arange(16) + 8, 0, 15), 1.0) for _ in range(3))
+    assert series.targets_of_part(0, (0.0, 1.0), along, shifted)["coverage"][liver][0] == 1
 
 
 def test_shuffled_labels_go_to_other_patients_and_none_is_lost(tmp_path, inputs):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from radnet3d.errors import CheckpointError, SplitError
+from radnet3d.models.building import build_segmenter
 from radnet3d.models.checkpoint import (
     Checkpoint,
     check_patients_unseen,
@@ -13,7 +14,6 @@ from radnet3d.models.checkpoint import (
 )
 from radnet3d.models.heads import RadNet
 from radnet3d.models.resnet3d import initialise
-from radnet3d.models.vnet import Segmenter
 from radnet3d.params import Input, Network, Volumes
 from support.tiny_training import NETWORK, SHAPE
 
@@ -29,7 +29,7 @@ def checkpoint(network: Network = NETWORK, seed: int = 5, **changed) -> Checkpoi
 
 
 def test_the_whole_encoder_arrives_in_the_segmenter():
-    source, model = checkpoint(), Segmenter(NETWORK)
+    source, model = checkpoint(), build_segmenter(NETWORK, trains="all")
     decoder = model.ups[0].squeeze.weight.clone()
     report = transfer_encoder(model, source, min_fraction=1.0)
     assert report.fraction_loaded == 1 and report.missing == report.mismatched == report.skipped == ()
@@ -40,7 +40,7 @@ def test_the_whole_encoder_arrives_in_the_segmenter():
 
 def test_another_architecture_is_refused_and_nothing_is_changed():
     wider = NETWORK.model_copy(update={"widths": (8, 8, 8, 8)})
-    model = Segmenter(NETWORK)
+    model = build_segmenter(NETWORK, trains="all")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(CheckpointError, match=r"of another shape.*wanted at least 95\.0%"):
         transfer_encoder(model, checkpoint(wider), min_fraction=0.95)
@@ -48,18 +48,18 @@ def test_another_architecture_is_refused_and_nothing_is_changed():
 
 
 def test_keys_with_a_foreign_prefix_load_nothing_and_say_so():
-    """MedicalNet's `module.` prefix with strict=False loads nothing, silently."""
+    """A prefix such as `module.` with strict=False loads nothing, silently."""
     source = checkpoint()
     renamed = checkpoint(weights={f"module.{name}": tensor for name, tensor in source.weights.items()})
     with pytest.raises(CheckpointError, match=r"0 tensors, 0 of \d+ parameters \(0\.0%\) loaded"):
-        transfer_encoder(Segmenter(NETWORK), renamed, min_fraction=0.01)
+        transfer_encoder(build_segmenter(NETWORK, trains="all"), renamed, min_fraction=0.01)
 
 
 def test_a_part_is_reported_tensor_by_tensor():
     weights = dict(checkpoint().weights)
     lost = weights.pop("encoder.stages.0.0.convolve.weight")
     weights["encoder.extra.weight"] = lost
-    report = transfer_encoder(Segmenter(NETWORK), checkpoint(weights=weights), min_fraction=0.1)
+    report = transfer_encoder(build_segmenter(NETWORK, trains="all"), checkpoint(weights=weights), min_fraction=0.1)
     assert report.missing == ("stages.0.0.convolve.weight",) and report.skipped == ("extra.weight",)
     assert report.n_parameters - report.n_parameters_loaded == lost.numel()
 
@@ -80,10 +80,10 @@ def test_unreadable_files_are_named(tmp_path):
         load_checkpoint(path, kinds=["pretrain"])
     save_checkpoint(checkpoint(), path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"c\.pt: not a readable checkpoint"):
+    with pytest.raises(CheckpointError, match=r"c\.pt: not readable as a checkpoint"):
         load_checkpoint(path, kinds=["pretrain"])
     path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"c\.pt: not a readable checkpoint"):
+    with pytest.raises(CheckpointError, match=r"c\.pt: not readable as a checkpoint"):
         load_checkpoint(path, kinds=["pretrain"])
     torch.save({"state_dict": {}}, path)
     with pytest.raises(CheckpointError, match="found format None"):

@@ -45,7 +45,7 @@ def test_repository_is_clean_but_for_the_record(recorded: Path) -> None:
 
 
 def test_results_of_other_parameters_are_not_recorded(recorded: Path) -> None:
-    record = recorded / "results/pretrain/dicom/run.json"
+    record = recorded / "results/pretrain/dicom_seed-0/run.json"
     before = record.read_text()
     record.write_text(before.replace('"steps": 6', '"steps": 7'))
     try:
@@ -77,7 +77,7 @@ def test_changed_comparison_redoes_its_stage(recorded: Path) -> None:
     try:
         said = dvc(recorded, "repro", "--single-item", "transfer")
         assert "compare_inits" in said
-        assert "finetune_liver" not in said
+        assert "finetune_task" not in said
     finally:
         params.write_text(before)
 

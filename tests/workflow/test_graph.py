@@ -85,14 +85,14 @@ def test_comparison_parameter_reruns_the_comparison_only(finished: Path, params:
     replaced(params, "n_bootstrap: 100", "n_bootstrap: 101")
     jobs = planned(finished)
     assert {"compare_inits", "score_heads", "build_report"} <= jobs.keys()
-    assert not {"pretrain_encoder", "tune_liver", "finetune_liver", "resample_volumes", "plan_archive"} & jobs.keys()
+    assert not {"pretrain_encoder", "tune_task", "finetune_task", "resample_volumes", "plan_archive"} & jobs.keys()
 
 
 def test_larger_grid_leaves_the_runs_there_are(finished: Path, params: Path) -> None:
     replaced(params, "init_seeds: [0]", "init_seeds: [0, 1]")
     jobs = planned(finished)
-    assert jobs["finetune_liver"] == 4
-    assert not {"pretrain_encoder", "train_control", "tune_liver", "propose_liver_slices"} & jobs.keys()
+    assert jobs["finetune_task"] == 4
+    assert not {"pretrain_encoder", "train_control", "tune_task", "propose_liver_slices"} & jobs.keys()
 
 
 def test_changed_function_reruns_its_command_and_better_words_nothing(finished: Path) -> None:
@@ -107,7 +107,7 @@ def test_changed_function_reruns_its_command_and_better_words_nothing(finished: 
         replaced(module, "FAILURE_DICE = 0.5", "FAILURE_DICE = 0.4")
         jobs = planned(finished)
         assert {"collect_runs", "compare_inits", "build_report"} <= jobs.keys()
-        assert not {"finetune_liver", "pretrain_encoder", "label_series"} & jobs.keys()
+        assert not {"finetune_task", "pretrain_encoder", "label_series"} & jobs.keys()
     finally:
         shutil.rmtree(link)
         link.symlink_to(source)

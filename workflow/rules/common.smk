@@ -13,9 +13,10 @@ os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.ge
 
 import snakemake_lock as lock
 from radnet3d.errors import ParamsError
-from radnet3d.params import check_params
+from radnet3d.params import TaskCases, check_params
 from radnet3d.provenance import code_digest, source_digest
-from radnet3d.runs import RUNS
+from radnet3d.runs import RUNS, FinetuneSections
+from radnet3d.vocabulary import TASK_CLASSES
 
 lock.release_if_stale()
 
@@ -27,8 +28,9 @@ except ParamsError as error:
 
 wildcard_constraints:
     shard=r"\d{3}",
-    encoder="dicom|shuffled",
-    init="|".join(PARAMS.finetune.inits),
+    encoder="|".join(PARAMS.pretrain.encoders),
+    task="|".join(("liver", *TASK_CLASSES)),
+    init="|".join(PARAMS.finetune.arms),
     n_train=r"\d\d\d+",
     subset_seed=r"\d+",
     init_seed=r"\d+",
@@ -41,21 +43,19 @@ SHARDS = [f"{number:03d}" for number in range(PARAMS.archive.n_shards)]
 TARGETS = {}
 """What each phase has to make; filled beside its rules."""
 
-CHECKPOINTS = {
-    "pretrained": "results/pretrain/dicom/checkpoint.pt",
-    "shuffled": "results/pretrain/shuffled/checkpoint.pt",
-    "control": "results/pretrain/control/checkpoint.pt",
-}
-"""Which encoder each initialisation starts from; scratch starts from none."""
+PROPOSER = f"results/pretrain/dicom_seed-{PARAMS.finetune.tune.init_seed}/checkpoint.pt"
+"""The pretrained network that proposes the liver's slices, the same for every arm."""
 
-RUN_DIR = "results/finetune/runs/init-{init}_ntrain-{n_train:03d}_subset-{subset_seed}_seed-{init_seed}"
-RUN_DIRS = expand(
-    RUN_DIR,
-    init=PARAMS.finetune.inits,
-    n_train=PARAMS.finetune.n_train,
-    subset_seed=PARAMS.finetune.subset_seeds,
-    init_seed=PARAMS.finetune.init_seeds,
-)
+FINETUNING = FinetuneSections.model_validate(PARAMS.model_dump(include=set(FinetuneSections.model_fields)))
+"""What all fine-tuning runs are made from."""
+GRIDS = FINETUNING.grids
+"""The section finetune as each task has it."""
+
+RUN_DIR = "results/finetune/runs/liver/init-{init}_ntrain-{n_train:03d}_subset-{subset_seed}_seed-{init_seed}"
+RUN_DIRS = [
+    RUN_DIR.replace("liver", task).format(**cell._asdict()) for task, grid in GRIDS.items() for cell in grid.cells()
+]
+"""The runs of the liver; of all tasks."""
 
 
 FOLDER_FILES = "results/raw/files.parquet"
@@ -97,21 +97,56 @@ def sources(*names):
     return " ".join(f"--source {name}" for name in sorted(set(names)))
 
 
-def finetune_inputs(init):
+def encoder_file(init, init_seed):
+    """Return the file that an arm's encoder starts from, as an entry of its inputs; none for random weights."""
+    encoder = PARAMS.finetune.arms[init].encoder
+    if encoder is None:
+        return {}
+    if encoder == "medicalnet":
+        return {"encoder": PARAMS.medicalnet.weights}
+    return {"encoder": f"results/pretrain/{encoder}_seed-{init_seed}/checkpoint.pt"}
+
+
+def finetune_factors(task, init, **cell):
+    """Return what the record of a run says of its task, of its arm and of its place in the grid; JSON."""
+    arm = GRIDS[task].arms[init].model_dump(include={"encoder", "network", "trains", "steps_times"})
+    return json.dumps({"task": task, "init": init, **arm, **cell})
+
+
+def finetune_inputs(task, init, init_seed):
     """Return the files a fine-tuning run reads, as its record names them."""
+    shared = {
+        "split": f"results/finetune/split/{task}/split.csv",
+        "subsets": f"results/finetune/split/{task}/subsets.csv",
+        **encoder_file(init, init_seed),
+    }
+    if task != "liver":
+        return {"cases": f"results/finetune/split/{task}/cases.csv", **shared}
     return {
         "cases": "results/liver/cases/cases.parquet",
-        "split": "results/finetune/split/split.csv",
-        "subsets": "results/finetune/split/subsets.csv",
         "proposals": "results/liver/proposals.csv",
-        "proposer": CHECKPOINTS["pretrained"],
-        **({} if init == "scratch" else {"encoder": CHECKPOINTS[init]}),
+        "proposer": PROPOSER,
+        **shared,
     }
 
 
-def finetune_files(init):
-    """Return the same files as inputs, the folder of cases as a whole."""
-    return {**finetune_inputs(init), "cases": "results/liver/cases"}
+def finetune_files(task, init, init_seed):
+    """Return the same files as inputs, with the arrays: the folder of liver cases, or all volumes."""
+    files = finetune_inputs(task, init, init_seed)
+    if task == "liver":
+        return {**files, "cases": "results/liver/cases"}
+    return {**files, "volumes": [f"results/volumes/{shard}" for shard in SHARDS]}
+
+
+def labels_of_task(task):
+    """Return the file with the labels of a classification."""
+    labels = PARAMS.tasks[task].labels
+    return "results/raw/truth.parquet" if labels == "truth" else labels
+
+
+def tuning_files(wildcards):
+    """Return the inputs of a tuning run."""
+    return finetune_files(wildcards.task, wildcards.init, GRIDS[wildcards.task].tune.init_seed)
 
 
 def is_whole_run():

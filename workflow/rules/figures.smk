@@ -1,13 +1,18 @@
 """Figures. Each is drawn from a table that stays; its caption lies in workflow/report."""
 
-SHOWN_RUN_DIRS = expand(
-    RUN_DIR,
-    init=PARAMS.finetune.inits,
-    n_train=max(PARAMS.finetune.n_train),
-    subset_seed=PARAMS.finetune.subset_seeds[0],
-    init_seed=PARAMS.finetune.init_seeds[0],
-)
-"""One run of each initialisation, whose masks are shown."""
+from radnet3d.arms import FIRST, ablated_arms, other_arms, study_of
+
+SHOWN_RUN_DIRS = [
+    RUN_DIR.format(
+        init=init,
+        n_train=max(PARAMS.finetune.sizes_of(init)),
+        subset_seed=0,
+        init_seed=PARAMS.finetune.seeds_of(init)[0],
+    )
+    for init in FIRST
+    if init in PARAMS.finetune.arms
+]
+"""One run of each arm whose masks are shown."""
 
 FIGURES = [
     "results/figures/contact_sheet.png",
@@ -16,11 +21,16 @@ FIGURES = [
     "results/figures/curves.svg",
     "results/figures/heads.svg",
     "results/figures/proposals.svg",
+    "results/figures/proposal_study.svg",
     "results/figures/overlays.png",
     "results/figures/dice.svg",
     "results/figures/differences.svg",
+    "results/figures/labels_saved.svg",
+    *(["results/figures/ablation.svg"] if ablated_arms(study_of(PARAMS)) else []),
+    *(["results/figures/other_arms.svg"] if other_arms(PARAMS.finetune) else []),
+    *(["results/figures/tasks.svg"] if PARAMS.tasks else []),
 ]
-
+"""Those that these arms and tasks give."""
 
 LABEL_FIGURES = [
     "results/figures/label_accuracy.svg",
@@ -211,7 +221,7 @@ rule draw_funnel:
 rule draw_curves:
     """Show the learning curves of pretraining."""
     input:
-        histories=expand("results/pretrain/{encoder}/history.csv", encoder=ENCODERS),
+        histories=[f"{folder}/history.csv" for folder in ENCODER_DIRS],
     output:
         figure=report(
             "results/figures/curves.svg",
@@ -228,11 +238,13 @@ rule draw_curves:
     resources:
         mem_mb=1500,
     params:
+        settings=section("pretrain"),
         sources=sources(PARAMS.archive.source),
         code=code_digest("figures curves"),
     shell:
         """
         python workflow/lib figures curves {input.histories:q} {output.figure:q} \
+            --settings {params.settings:q} \
             {params.sources} 2>{log:q}
         """
 
@@ -240,7 +252,7 @@ rule draw_curves:
 rule draw_heads:
     """Show the scores of each pretraining head against chance."""
     input:
-        heads=expand("results/pretrain/{encoder}/heads.csv", encoder=ENCODERS),
+        heads=[f"{folder}/heads.csv" for folder in ENCODER_DIRS],
     output:
         figure=report(
             "results/figures/heads.svg",
@@ -257,11 +269,13 @@ rule draw_heads:
     resources:
         mem_mb=1500,
     params:
+        settings=section("pretrain"),
         sources=sources(PARAMS.archive.source),
         code=code_digest("figures heads"),
     shell:
         """
         python workflow/lib figures heads {input.heads:q} {output.figure:q} \
+            --settings {params.settings:q} \
             {params.sources} 2>{log:q}
         """
 
@@ -296,6 +310,38 @@ rule draw_proposals:
         """
 
 
+rule draw_proposal_study:
+    """Show what each way to find the liver's slices misses, proposes too much, and does to Dice."""
+    input:
+        study="results/transfer/proposals.csv",
+        scores=[f"{folder}/scores.csv" for folder in PROPOSER_DIRS],
+    output:
+        figure=report(
+            "results/figures/proposal_study.svg",
+            caption="../report/proposal_study.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_proposal_study.log",
+    benchmark:
+        "results/benchmarks/draw_proposal_study.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        settings=section("pretrain", "finetune", "comparison"),
+        sources=sources(PARAMS.archive.source, PARAMS.liver.source),
+        code=code_digest("figures proposal-study"),
+    shell:
+        """
+        python workflow/lib figures proposal-study {input.study:q} {input.scores:q} {output.figure:q} \
+            --settings {params.settings:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
 rule draw_overlays:
     """Show the best, median and worst test case of each initialisation, at the largest training-set size."""
     input:
@@ -319,7 +365,7 @@ rule draw_overlays:
         mem_mb=1500,
     params:
         run_dirs=SHOWN_RUN_DIRS,
-        settings=section("input"),
+        settings=section("pretrain", "finetune", "comparison", "input"),
         sources=sources(PARAMS.archive.source, PARAMS.liver.source),
         code=code_digest("figures overlays"),
     shell:
@@ -331,7 +377,7 @@ rule draw_overlays:
 
 
 rule draw_dice:
-    """Show Dice per case against training-set size, a line an initialisation."""
+    """Show Dice per case against training-set size, a line an arm with all sizes."""
     input:
         comparison="results/transfer/comparison.csv",
         runs="results/transfer/runs.csv",
@@ -351,17 +397,19 @@ rule draw_dice:
     resources:
         mem_mb=1500,
     params:
+        settings=section("pretrain", "finetune", "comparison"),
         sources=sources(PARAMS.archive.source, PARAMS.liver.source),
         code=code_digest("figures dice"),
     shell:
         """
         python workflow/lib figures dice {input.comparison:q} {input.runs:q} {output.figure:q} \
+            --settings {params.settings:q} \
             {params.sources} 2>{log:q}
         """
 
 
 rule draw_differences:
-    """Show paired differences to scratch, with intervals and margin."""
+    """Show paired differences of arms with several sizes, with intervals and margin."""
     input:
         comparison="results/transfer/comparison.csv",
     output:
@@ -380,12 +428,137 @@ rule draw_differences:
     resources:
         mem_mb=1500,
     params:
-        settings=section("comparison"),
+        settings=section("pretrain", "finetune", "comparison"),
         sources=sources(PARAMS.archive.source, PARAMS.liver.source),
         code=code_digest("figures differences"),
     shell:
         """
         python workflow/lib figures differences {input.comparison:q} {output.figure:q} \
+            --settings {params.settings:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_labels_saved:
+    """Show how many cases the arm from scratch needs to reach what others reach with n."""
+    input:
+        saved="results/transfer/labels_saved.csv",
+    output:
+        figure=report(
+            "results/figures/labels_saved.svg",
+            caption="../report/labels_saved.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_labels_saved.log",
+    benchmark:
+        "results/benchmarks/draw_labels_saved.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        settings=section("pretrain", "finetune", "comparison"),
+        sources=sources(PARAMS.archive.source, PARAMS.liver.source),
+        code=code_digest("figures labels-saved"),
+    shell:
+        """
+        python workflow/lib figures labels-saved {input.saved:q} {output.figure:q} \
+            --settings {params.settings:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_ablation:
+    """Show what each head gives alone, and what leaving it out of pretraining costs."""
+    input:
+        comparison="results/transfer/comparison.csv",
+    output:
+        figure=report(
+            "results/figures/ablation.svg",
+            caption="../report/ablation.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_ablation.log",
+    benchmark:
+        "results/benchmarks/draw_ablation.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        settings=section("pretrain", "finetune", "comparison"),
+        sources=sources(PARAMS.archive.source, PARAMS.liver.source),
+        code=code_digest("figures ablation"),
+    shell:
+        """
+        python workflow/lib figures ablation {input.comparison:q} {output.figure:q} \
+            --settings {params.settings:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_other_arms:
+    """Show Dice and paired differences of arms that were run at few training-set sizes."""
+    input:
+        comparison="results/transfer/comparison.csv",
+    output:
+        figure=report(
+            "results/figures/other_arms.svg",
+            caption="../report/other_arms.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_other_arms.log",
+    benchmark:
+        "results/benchmarks/draw_other_arms.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        settings=section("pretrain", "finetune", "comparison"),
+        sources=sources(PARAMS.archive.source, PARAMS.liver.source),
+        code=code_digest("figures other-arms"),
+    shell:
+        """
+        python workflow/lib figures other-arms {input.comparison:q} {output.figure:q} \
+            --settings {params.settings:q} \
+            {params.sources} 2>{log:q}
+        """
+
+
+rule draw_tasks:
+    """Show how the classifications do against training-set size, a panel a task."""
+    input:
+        comparison="results/transfer/task_comparison.csv",
+        runs="results/transfer/runs.csv",
+    output:
+        figure=report(
+            "results/figures/tasks.svg",
+            caption="../report/tasks.rst",
+            category="Fine-tuning",
+        ),
+    log:
+        "results/logs/draw_tasks.log",
+    benchmark:
+        "results/benchmarks/draw_tasks.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+    params:
+        settings=section("pretrain", "finetune", "comparison"),
+        sources=sources(PARAMS.archive.source),
+        code=code_digest("figures tasks"),
+    shell:
+        """
+        python workflow/lib figures tasks {input.comparison:q} {input.runs:q} {output.figure:q} \
             --settings {params.settings:q} \
             {params.sources} 2>{log:q}
         """

@@ -1,4 +1,4 @@
-"""Liver segmentation: proposals, the learning rate of each initialisation, and the runs themselves."""
+"""Fine-tuning for each task: proposals of liver slices, the learning rate of each arm, and the runs themselves."""
 
 TARGETS["finetune"] = [
     "results/liver/proposals.csv",
@@ -10,7 +10,7 @@ rule propose_liver_slices:
     """Propose the slices that hold the liver, by a window that slides along the body."""
     input:
         cases="results/liver/cases",
-        checkpoint=CHECKPOINTS["pretrained"],
+        checkpoint=PROPOSER,
     output:
         proposals="results/liver/proposals.csv",
     log:
@@ -37,27 +37,28 @@ rule propose_liver_slices:
 rule write_tuning_run:
     """Write down all that one tuning run needs; it is scored on validation cases."""
     output:
-        run="results/finetune/tuning/init-{init}_lr-{learning_rate}/run.json",
+        run="results/finetune/tuning/{task}/init-{init}_lr-{learning_rate}/run.json",
     log:
-        "results/logs/write_tuning_run/init-{init}_lr-{learning_rate}.log",
+        "results/logs/write_tuning_run/{task}/init-{init}_lr-{learning_rate}.log",
     benchmark:
-        "results/benchmarks/write_tuning_run/init-{init}_lr-{learning_rate}.tsv"
+        "results/benchmarks/write_tuning_run/{task}/init-{init}_lr-{learning_rate}.tsv"
     conda:
         "../../envs/data.yaml"
     threads: 1
     resources:
         mem_mb=500,
     params:
-        settings=run_settings("finetune"),
-        factors=lambda wildcards: json.dumps(
-            {
-                "init": wildcards.init,
-                "learning_rate": float(wildcards.learning_rate),
-                **PARAMS.finetune.tune.model_dump(),
-                "evaluate_on": "validation",
-            }
+        settings=lambda wildcards: json.dumps(FINETUNING.settings(wildcards.task, wildcards.init)),
+        factors=lambda wildcards: finetune_factors(
+            wildcards.task,
+            wildcards.init,
+            **GRIDS[wildcards.task].tune.model_dump(),
+            learning_rate=float(wildcards.learning_rate),
+            evaluate_on="validation",
         ),
-        inputs=lambda wildcards: json.dumps(finetune_inputs(wildcards.init)),
+        inputs=lambda wildcards: json.dumps(
+            finetune_inputs(wildcards.task, wildcards.init, GRIDS[wildcards.task].tune.init_seed)
+        ),
         code=code_digest("runs write"),
     shell:
         """
@@ -69,21 +70,22 @@ rule write_tuning_run:
         """
 
 
-rule tune_liver:
+rule tune_task:
     """Fine-tune at one learning rate of the grid."""
     input:
-        unpack(lambda wildcards: finetune_files(wildcards.init)),
-        run="results/finetune/tuning/init-{init}_lr-{learning_rate}/run.json",
+        unpack(tuning_files),
+        leakage="results/finetune/split/liver/leakage.csv",
+        run="results/finetune/tuning/{task}/init-{init}_lr-{learning_rate}/run.json",
     output:
-        checkpoint="results/finetune/tuning/init-{init}_lr-{learning_rate}/checkpoint.pt",
-        history="results/finetune/tuning/init-{init}_lr-{learning_rate}/history.csv",
-        cases="results/finetune/tuning/init-{init}_lr-{learning_rate}/cases.csv",
-        metrics="results/finetune/tuning/init-{init}_lr-{learning_rate}/metrics.json",
-        environment="results/finetune/tuning/init-{init}_lr-{learning_rate}/environment.json",
+        checkpoint="results/finetune/tuning/{task}/init-{init}_lr-{learning_rate}/checkpoint.pt",
+        history="results/finetune/tuning/{task}/init-{init}_lr-{learning_rate}/history.csv",
+        cases="results/finetune/tuning/{task}/init-{init}_lr-{learning_rate}/cases.csv",
+        metrics="results/finetune/tuning/{task}/init-{init}_lr-{learning_rate}/metrics.json",
+        environment="results/finetune/tuning/{task}/init-{init}_lr-{learning_rate}/environment.json",
     log:
-        "results/logs/tune_liver/init-{init}_lr-{learning_rate}.log",
+        "results/logs/tune_task/{task}/init-{init}_lr-{learning_rate}.log",
     benchmark:
-        "results/benchmarks/tune_liver/init-{init}_lr-{learning_rate}.tsv"
+        "results/benchmarks/tune_task/{task}/init-{init}_lr-{learning_rate}.tsv"
     priority: 70
     conda:
         "../../envs/train.yaml"
@@ -100,17 +102,18 @@ rule tune_liver:
 
 
 rule choose_rate:
-    """Choose the learning rate of one initialisation by its Dice on validation cases."""
+    """Choose the learning rate of one arm by its task's metric on validation cases."""
     input:
         metrics=[
-            f"results/finetune/tuning/init-{{init}}_lr-{rate}/metrics.json" for rate in PARAMS.finetune.learning_rates
+            f"results/finetune/tuning/{{task}}/init-{{init}}_lr-{rate}/metrics.json"
+            for rate in PARAMS.finetune.learning_rates
         ],
     output:
-        rate="results/finetune/rates/{init}.json",
+        rate="results/finetune/rates/{task}/{init}.json",
     log:
-        "results/logs/choose_rate/{init}.log",
+        "results/logs/choose_rate/{task}/{init}.log",
     benchmark:
-        "results/benchmarks/choose_rate/{init}.tsv"
+        "results/benchmarks/choose_rate/{task}/{init}.tsv"
     priority: 70
     conda:
         "../../envs/train.yaml"
@@ -128,30 +131,31 @@ rule choose_rate:
 rule write_finetune_run:
     """Write down all that one fine-tuning run needs, the chosen learning rate included."""
     input:
-        rate="results/finetune/rates/{init}.json",
+        rate="results/finetune/rates/{task}/{init}.json",
     output:
-        run="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/run.json",
+        run="results/finetune/runs/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/run.json",
     log:
-        "results/logs/write_finetune_run/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.log",
+        "results/logs/write_finetune_run/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.log",
     benchmark:
-        "results/benchmarks/write_finetune_run/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.tsv"
+        "results/benchmarks/write_finetune_run/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.tsv"
     conda:
         "../../envs/data.yaml"
     threads: 1
     resources:
         mem_mb=500,
     params:
-        settings=run_settings("finetune"),
-        factors=lambda wildcards: json.dumps(
-            {
-                "init": wildcards.init,
-                "n_train": int(wildcards.n_train),
-                "subset_seed": int(wildcards.subset_seed),
-                "init_seed": int(wildcards.init_seed),
-                "evaluate_on": "test",
-            }
+        settings=lambda wildcards: json.dumps(FINETUNING.settings(wildcards.task, wildcards.init)),
+        factors=lambda wildcards: finetune_factors(
+            wildcards.task,
+            wildcards.init,
+            n_train=int(wildcards.n_train),
+            subset_seed=int(wildcards.subset_seed),
+            init_seed=int(wildcards.init_seed),
+            evaluate_on="test",
         ),
-        inputs=lambda wildcards, input: json.dumps({**finetune_inputs(wildcards.init), "rate": input.rate}),
+        inputs=lambda wildcards, input: json.dumps(
+            {**finetune_inputs(wildcards.task, wildcards.init, wildcards.init_seed), "rate": input.rate}
+        ),
         code=code_digest("runs write"),
     shell:
         """
@@ -163,21 +167,22 @@ rule write_finetune_run:
         """
 
 
-rule finetune_liver:
-    """Fine-tune the liver segmenter from one initialisation, on one training set."""
+rule finetune_task:
+    """Fine-tune for one task from one initialisation, on one training set."""
     input:
-        unpack(lambda wildcards: finetune_files(wildcards.init)),
-        run="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/run.json",
+        unpack(lambda wildcards: finetune_files(wildcards.task, wildcards.init, wildcards.init_seed)),
+        leakage="results/finetune/split/liver/leakage.csv",
+        run="results/finetune/runs/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/run.json",
     output:
-        checkpoint="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/checkpoint.pt",
-        history="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/history.csv",
-        cases="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/cases.csv",
-        metrics="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/metrics.json",
-        environment="results/finetune/runs/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/environment.json",
+        checkpoint="results/finetune/runs/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/checkpoint.pt",
+        history="results/finetune/runs/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/history.csv",
+        cases="results/finetune/runs/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/cases.csv",
+        metrics="results/finetune/runs/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/metrics.json",
+        environment="results/finetune/runs/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}/environment.json",
     log:
-        "results/logs/finetune_liver/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.log",
+        "results/logs/finetune_task/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.log",
     benchmark:
-        "results/benchmarks/finetune_liver/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.tsv"
+        "results/benchmarks/finetune_task/{task}/init-{init}_ntrain-{n_train}_subset-{subset_seed}_seed-{init_seed}.tsv"
     priority: 60
     conda:
         "../../envs/train.yaml"

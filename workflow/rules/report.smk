@@ -10,10 +10,14 @@ rule build_report:
         summary="results/raw/summary.csv",
         attribution="results/raw/attribution.csv",
         missing="results/raw/missing.csv",
-        heads=expand("results/pretrain/{encoder}/heads.csv", encoder=ENCODERS),
+        heads=[f"{folder}/heads.csv" for folder in ENCODER_DIRS],
         runs="results/transfer/runs.csv",
         comparison="results/transfer/comparison.csv",
-        against_shuffled="results/transfer/against_shuffled.csv",
+        compared=expand(
+            "results/transfer/{table}.csv",
+            table=["secondary", "labels_saved", "power", "task_comparison", "costs", "proposals"],
+        ),
+        leakage="results/finetune/split/liver/leakage.csv",
         notes="params.yaml",
     output:
         index="reports/index.html",

@@ -2,6 +2,7 @@
 
 TARGETS["transfer"] = [
     "results/transfer/comparison.csv",
+    "results/transfer/costs.csv",
     "results/transfer/metrics.json",
 ]
 
@@ -28,7 +29,7 @@ rule collect_runs:
     params:
         run_dirs=RUN_DIRS,
         out_dir=subpath(output.runs, parent=True),
-        settings=section("finetune", "network", "input", "volumes", "proposal"),
+        settings=section(*FinetuneSections.model_fields),
         code=code_digest("transfer collect"),
     shell:
         """
@@ -38,13 +39,16 @@ rule collect_runs:
 
 
 rule compare_inits:
-    """Compare each initialisation with scratch at each training-set size."""
+    """Compare each arm with those it is compared with, at each training-set size."""
     input:
         runs="results/transfer/runs.csv",
         cases="results/transfer/cases.csv",
     output:
         comparison="results/transfer/comparison.csv",
-        against_shuffled="results/transfer/against_shuffled.csv",
+        secondary="results/transfer/secondary.csv",
+        labels_saved="results/transfer/labels_saved.csv",
+        power="results/transfer/power.csv",
+        task_comparison="results/transfer/task_comparison.csv",
         metrics="results/transfer/metrics.json",
     log:
         "results/logs/compare_inits.log",
@@ -57,10 +61,36 @@ rule compare_inits:
         mem_mb=1000,
     params:
         out_dir=subpath(output.comparison, parent=True),
-        settings=section("comparison"),
+        settings=section("comparison", "finetune", "tasks"),
         code=code_digest("transfer compare"),
     shell:
         """
         python workflow/lib transfer compare {input.runs:q} {input.cases:q} {params.out_dir:q} \
             --settings {params.settings:q} 2>{log:q}
+        """
+
+
+rule sum_costs:
+    """Say what each arm cost, its pretraining included."""
+    input:
+        metrics=[f"{folder}/metrics.json" for folder in [*RUN_DIRS, *ENCODER_DIRS, *CONTROL_DIRS]],
+        environments=[f"{folder}/environment.json" for folder in [*RUN_DIRS, *ENCODER_DIRS, *CONTROL_DIRS]],
+    output:
+        costs="results/transfer/costs.csv",
+    log:
+        "results/logs/sum_costs.log",
+    benchmark:
+        "results/benchmarks/sum_costs.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        run_dirs=RUN_DIRS,
+        encoder_dirs=" ".join(f"--encoder-dir {folder}" for folder in [*ENCODER_DIRS, *CONTROL_DIRS]),
+        code=code_digest("transfer costs"),
+    shell:
+        """
+        python workflow/lib transfer costs {params.run_dirs:q} {output.costs:q} {params.encoder_dirs} 2>{log:q}
         """

@@ -1,8 +1,8 @@
 """params.yaml as frozen, validated models: meaning, unit and range live here, values only in YAML."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -18,10 +18,18 @@ from pydantic import (
 )
 
 from radnet3d.errors import ParamsError
-from radnet3d.vocabulary import CLASSES
+from radnet3d.vocabulary import CLASSES, TASK_CLASSES
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 ShapeZyx = tuple[PositiveInt, PositiveInt, PositiveInt]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+PROPOSER = "dicom"
+"""The pretrained encoder whose coverage head proposes the liver's slices, for every arm."""
+CONTROL, MEDICALNET = "control", "medicalnet"
+"""Encoders that are not pretrained here on labels: of the positive control, of a file the user brings."""
+LIVER, TRUTH = "liver", "truth"
+"""The task whose grid is `finetune` itself; the labels that digital patients come with."""
 
 
 class Section(BaseModel):
@@ -174,6 +182,9 @@ class LiverSplit(Section):
     n_test: PositiveInt = Field(description="cases never used for any choice")
     n_validation: PositiveInt = Field(description="cases on which the learning rate is chosen")
     n_control: PositiveInt = Field(description="cases that train the positive control's encoder")
+    table: str | None = Field(
+        description="table that decides roles and subsets (workflow/resources/splits); null: drawn from the seed"
+    )
 
 
 class Liver(Section):
@@ -206,6 +217,21 @@ class Network(Section):
     stem_kernel_zyx: ShapeZyx = Field(description="first convolution")
     stem_stride_zyx: ShapeZyx = Field(description="stride of the first convolution")
     fc_features: PositiveInt = Field(description="features of the fully connected layer before the heads")
+    heads: Literal["deepest", "levels"] = Field(
+        description="what the heads look at: the last stage alone, as in the paper, or stages 2 to 4"
+    )
+
+
+class MedicalNet(Section):
+    """MedicalNet's 3D ResNet, the encoder of arms with `network: medicalnet`; its weights are a file that the user brings.
+
+    Published are shortcut B for the depths 10, 50, 101, 152 and 200, and A for 18 and 34.
+    """
+
+    weights: str | None = Field(description="a .pth as MedicalNet ships it; null: no arm may start from it")
+    depth: Literal[10, 18, 34, 50, 101, 152, 200] = Field(description="which of its ResNets")
+    shortcut: Literal["A", "B"] = Field(description="where shapes change. A: zeros, without weights; B: a projection")
+    dilations: tuple[PositiveInt, PositiveInt] = Field(description="of layer3 and layer4; its weights had 2 and 4")
 
 
 class Input(Section):
@@ -230,12 +256,25 @@ class LossWeights(Section):
     spacing: NonNegativeFloat
 
 
-class Pretrain(Section):
-    """Pretraining on header labels."""
+Head = Literal["sequence", "view", "contrast", "body", "spacing"]
 
-    seed: NonNegativeInt = Field(description="seed of split, weights and batches")
+
+class PretrainedEncoder(Section):
+    """What one encoder is pretrained on."""
+
+    labels: Literal["own", "shuffled"] = Field(description="each series' own labels, or those of another patient's")
+    heads: tuple[Head, ...] = Field(min_length=1, description="heads that are trained; the others learn nothing")
+
+
+class PretrainRecipe(Section):
+    """How an encoder is pretrained on header labels: what a run's record holds, the same for every encoder."""
+
+    seed: NonNegativeInt = Field(description="seed of the split; all else has the seed of the arm it is for")
     fraction_validation: Fraction = Field(description="patients held out for learning curves")
     fraction_test: Fraction = Field(description="patients held out for the reported accuracies")
+    fraction_tasks: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="patients kept out of pretraining altogether, for the classifications of `tasks`; 0 without any"
+    )
     steps: PositiveInt = Field(description="optimiser steps")
     batch_size: Annotated[int, Field(ge=2)] = Field(description="volumes a step")
     learning_rate: PositiveFloat = Field(description="peak learning rate (AdamW, one cycle)")
@@ -244,6 +283,23 @@ class Pretrain(Section):
     precision: Literal["bf16", "fp32"] = Field(description="autocast type of the forward pass")
     n_threads: PositiveInt = Field(description="torch threads of one training process")
     n_steps_between_checkpoints: PositiveInt = Field(description="a killed run resumes from its last checkpoint")
+
+
+class Pretrain(PretrainRecipe):
+    """Pretraining on header labels: the encoders, one recipe."""
+
+    encoders: dict[Name, PretrainedEncoder] = Field(
+        description="encoders that arms may start from, by name; those of no arm are not made, except `dicom`"
+    )
+
+    @model_validator(mode="after")
+    def has_proposer(self) -> Self:
+        reserved = sorted({CONTROL, MEDICALNET} & set(self.encoders))
+        if reserved:
+            raise ValueError(f"encoders: found {reserved[0]!r}, a name that stands for an encoder not pretrained here")
+        if PROPOSER not in self.encoders or "body" not in self.encoders[PROPOSER].heads:
+            raise ValueError(f"encoders: wanted {PROPOSER!r} with the head body, which proposes the liver's slices")
+        return self
 
 
 class Tune(Section):
@@ -274,27 +330,214 @@ class ControlRecipe(FinetuneRecipe):
     control_learning_rate: PositiveFloat = Field(description="peak learning rate of that segmenter")
 
 
-class Finetune(ControlRecipe):
-    """Liver fine-tuning: sizes x initialisations x seeds, one recipe."""
+Trains = Literal["all", "decoder", "probe"]
 
-    inits: tuple[Literal["scratch", "pretrained", "shuffled", "control"], ...] = Field(
-        min_length=2, description="arms; their first weights are the only difference between them"
+
+class Arm(Section):
+    """One arm of the comparison: where its first weights come from, and what it is compared with.
+
+    Keys left out have the values below: the arm `scratch` is `{}`.
+    """
+
+    encoder: Name | None = Field(
+        default=None, description="encoder it starts from: of pretrain.encoders, control, or medicalnet; null: none"
     )
-    n_train: tuple[PositiveInt, ...] = Field(min_length=1, description="training-set sizes, nested subsets")
-    subset_seeds: tuple[NonNegativeInt, ...] = Field(min_length=1, description="draws of the training cases")
-    init_seeds: tuple[NonNegativeInt, ...] = Field(min_length=1, description="seeds of decoder weights and batches")
+    network: Literal["radnet", "medicalnet"] = Field(default="radnet", description="architecture of its encoder")
+    trains: Trains = Field(
+        default="all", description="all weights; the decoder alone; or one linear layer on the encoder's features"
+    )
+    steps_times: PositiveInt = Field(default=1, description="steps, as a multiple of finetune.steps")
+    against: tuple[Name, ...] = Field(default=(), description="arms it is compared with, the first one first")
+    n_train: tuple[PositiveInt, ...] | None = Field(default=None, description="its sizes; null: all of the grid")
+    init_seeds: tuple[NonNegativeInt, ...] | None = Field(default=None, description="its seeds; null: all of the grid")
+
+    @model_validator(mode="after")
+    def encoder_fits_network(self) -> Self:
+        if self.encoder and (self.network == MEDICALNET) != (self.encoder == MEDICALNET):
+            raise ValueError(f"encoder: found {self.encoder!r} for the network {self.network!r}")
+        return self
+
+
+class Cell(NamedTuple):
+    """One run of the grid."""
+
+    init: str
+    n_train: int
+    subset_seed: int
+    init_seed: int
+
+
+class Finetune(ControlRecipe):
+    """Fine-tuning: arms x sizes x subsets x seeds, one recipe."""
+
+    arms: dict[Name, Arm] = Field(
+        min_length=2, description="arms by name; first weights, or what is named, are the only difference between them"
+    )
+    n_train: dict[PositiveInt, PositiveInt] = Field(
+        min_length=1, description="training-set sizes, small sets inside larger ones, and how many subsets of each size"
+    )
+    init_seeds: tuple[NonNegativeInt, ...] = Field(
+        min_length=1, description="seeds of first weights (of the encoder's pretraining too) and of batches"
+    )
     learning_rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="grid, the same for every arm")
     tune: Tune
 
+    @property
+    def n_subsets(self) -> int:
+        """Draws of the training cases: subset seeds 0 ... n_subsets - 1."""
+        return max(self.n_train.values())
+
+    @property
+    def against(self) -> dict[str, tuple[str, ...]]:
+        """The arms each arm is compared with."""
+        return {name: arm.against for name, arm in self.arms.items()}
+
+    def sizes_of(self, init: str) -> tuple[int, ...]:
+        """Return the training-set sizes of one arm."""
+        return self.arms[init].n_train or tuple(self.n_train)
+
+    def seeds_of(self, init: str) -> tuple[int, ...]:
+        """Return the init seeds of one arm."""
+        return self.arms[init].init_seeds or self.init_seeds
+
+    def seeds_of_encoder(self, encoder: str) -> tuple[int, ...]:
+        """Return the seeds with which an encoder is wanted: those of the arms that start from it, and of its tuning."""
+        wanted = {seed for name, arm in self.arms.items() if arm.encoder == encoder for seed in self.seeds_of(name)}
+        if wanted or encoder == PROPOSER:
+            wanted.add(self.tune.init_seed)
+        return tuple(sorted(wanted))
+
+    def cells(self) -> list[Cell]:
+        """Return every run of the grid: arm by arm, sizes and seeds ascending as they are declared."""
+        return [
+            Cell(init, n_train, subset_seed, init_seed)
+            for init in self.arms
+            for n_train in self.sizes_of(init)
+            for subset_seed in range(self.n_train[n_train])
+            for init_seed in self.seeds_of(init)
+        ]
+
     @model_validator(mode="after")
-    def has_reference(self) -> Self:
-        for name in ("inits", "n_train", "subset_seeds", "init_seeds", "learning_rates"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name}: {list(values)} repeats a value")
-        if "scratch" not in self.inits:
-            raise ValueError(f"inits: {list(self.inits)} lacks 'scratch', the arm every other is compared with")
+    def arms_fit_the_grid(self) -> Self:
+        for key in ("init_seeds", "learning_rates"):
+            check_distinct(getattr(self, key), key=key)
+        for name, arm in self.arms.items():
+            check_distinct(arm.n_train or (), key=f"arms.{name}.n_train")
+            check_part(arm.n_train or (), self.n_train, key=f"arms.{name}.n_train", whole="n_train")
+            check_distinct(arm.init_seeds or (), key=f"arms.{name}.init_seeds")
+            check_part(arm.init_seeds or (), self.init_seeds, key=f"arms.{name}.init_seeds", whole="init_seeds")
+            check_part(arm.against, set(self.arms) - {name}, key=f"arms.{name}.against", whole="the other arms")
+            for other in arm.against:
+                check_part(
+                    self.sizes_of(name), self.sizes_of(other), key=f"arms.{name}.n_train", whole=f"those of {other}"
+                )
+                check_part(
+                    self.seeds_of(name), self.seeds_of(other), key=f"arms.{name}.init_seeds", whole=f"those of {other}"
+                )
+        if self.arms.get("scratch") != Arm():
+            raise ValueError("arms: wanted `scratch: {}`, the arm from random weights at equal steps")
         return self
+
+    @model_validator(mode="after")
+    def tuning_is_of_the_grid(self) -> Self:
+        check_part([self.tune.n_train], self.n_train, key="tune.n_train", whole="n_train")
+        check_part([self.tune.subset_seed], range(self.n_subsets), key="tune.subset_seed", whole="subset seeds")
+        check_part([self.tune.init_seed], self.init_seeds, key="tune.init_seed", whole="init_seeds")
+        return self
+
+
+class TaskRecipe(Section):
+    """What decides how a classification is learnt, beside the recipe of `finetune`: held by a run's record."""
+
+    classes: tuple[str, ...] = Field(min_length=2, description="classes that are told apart; others take no part")
+
+
+class TaskCases(TaskRecipe):
+    """What decides the cases of a classification: one series a patient of the side `tasks`, whom no pretraining sees."""
+
+    labels: str = Field(
+        description="`truth`: of the digital patients; or a csv with SeriesInstanceUID and label. Never labels of headers"
+    )
+    seed: NonNegativeInt = Field(description="seed of which series stands for a patient, and of the split")
+    n_test: PositiveInt = Field(
+        description="patients never used for any choice, of each class the same as far as it goes"
+    )
+    n_validation: PositiveInt = Field(description="patients on whom the learning rate is chosen")
+    n_train: dict[PositiveInt, PositiveInt] = Field(
+        min_length=1, description="training-set sizes, in patients, and how many subsets of each size"
+    )
+
+    @property
+    def n_subsets(self) -> int:
+        """Draws of the training cases."""
+        return max(self.n_train.values())
+
+
+class Task(TaskCases):
+    """A classification of the archive's series, fine-tuned by the recipe and from arms of `finetune`."""
+
+    arms: tuple[Name, ...] = Field(min_length=2, description="arms of finetune.arms, scratch among them")
+    init_seeds: tuple[NonNegativeInt, ...] = Field(min_length=1, description="as in finetune")
+    tune: Tune
+    steps: PositiveInt = Field(description="optimiser steps of every run")
+    margin: Fraction = Field(description="smallest difference of the fraction answered rightly called a difference")
+
+
+def finetune_of(finetune: Finetune, tasks: Mapping[str, Task], task: str) -> Finetune:
+    """Return the section `finetune` as one task has it: of a classification, its own arms, grid and steps.
+
+    Raises ValidationError if they do not fit together, KeyError for a task or an arm that there is not.
+    """
+    if task == LIVER:
+        return finetune
+    own = tasks[task]
+    arms = {name: finetune.arms[name] for name in own.arms}
+    changed = {
+        name: {"against": tuple(other for other in arm.against if other in arms), "n_train": None, "init_seeds": None}
+        for name, arm in arms.items()
+    }
+    return Finetune.model_validate(
+        {
+            **dict(finetune),
+            "arms": {name: arm.model_copy(update=changed[name]) for name, arm in arms.items()},
+            "n_train": own.n_train,
+            "init_seeds": own.init_seeds,
+            "tune": own.tune,
+            "steps": own.steps,
+        }
+    )
+
+
+def check_task(name: str, task: Task, finetune: Finetune) -> None:
+    """Raise ValueError naming the key if a task asks for classes or arms that there are not, or for a grid that does not fit."""
+    key = f"tasks.{name}"
+    check_part([name], TASK_CLASSES, key="tasks", whole="the tasks")
+    check_distinct(task.classes, key=f"{key}.classes")
+    check_part(task.classes, TASK_CLASSES[name], key=f"{key}.classes", whole="its classes")
+    check_distinct(task.arms, key=f"{key}.arms")
+    check_part(task.arms, finetune.arms, key=f"{key}.arms", whole="finetune.arms")
+    for init in task.arms:
+        if finetune.arms[init].trains == "decoder":
+            raise ValueError(
+                f"{key}.arms: {init} trains the decoder, and a classification has none; wanted one that trains a probe"
+            )
+    try:
+        finetune_of(finetune, {name: task}, name)
+    except ValidationError as error:
+        raise ValueError(f"{key}: {explain(error)}") from None
+
+
+def check_distinct(values: Collection[object], *, key: str) -> None:
+    """Raise ValueError if one of `values` is there twice."""
+    if len(set(values)) != len(values):
+        raise ValueError(f"{key}: {list(values)} repeats a value")
+
+
+def check_part(values: Collection[object], whole_values: Collection[object], *, key: str, whole: str) -> None:
+    """Raise ValueError if one of `values` is not of the whole."""
+    wrong = [value for value in values if value not in whole_values]
+    if wrong:
+        raise ValueError(f"{key}: found {wrong[0]!r}, wanted some of {whole}: {sorted(whole_values, key=str)}")
 
 
 class Proposal(Section):
@@ -306,6 +549,35 @@ class Proposal(Section):
     margin_mm: NonNegativeFloat = Field(description="added at both ends of the range")
 
 
+class SliceClassification(Section):
+    """How a classifier of slices is trained from scratch, on an expert's slice labels."""
+
+    steps: PositiveInt = Field(description="optimiser steps")
+    batch_size: Annotated[int, Field(ge=2)] = Field(description="slices a step")
+    learning_rate: PositiveFloat = Field(description="peak learning rate (AdamW, one cycle)")
+    weight_decay: NonNegativeFloat = Field(description="AdamW weight decay")
+
+
+class ProposalChoice(Section):
+    """The grid from which each proposer's setting is chosen, on validation cases."""
+
+    thresholds: tuple[Fraction, ...] = Field(
+        min_length=1, description="probabilities of Liver from which on it is proposed"
+    )
+    margins_mm: tuple[NonNegativeFloat, ...] = Field(min_length=1, description="added at both ends of the range")
+
+
+class ProposalStudy(Section):
+    """Ways to find the liver's slices, compared on trained segmenters."""
+
+    arms: tuple[Name, ...] = Field(min_length=1, description="arms whose segmenters are used, all seeds of them")
+    n_train: tuple[PositiveInt, ...] = Field(
+        min_length=1, description="sizes of the sets that classifiers and segmenters were trained on"
+    )
+    classifier: SliceClassification
+    choice: ProposalChoice
+
+
 class Comparison(Section):
     """The statistics of the comparison, fixed before the run."""
 
@@ -313,6 +585,7 @@ class Comparison(Section):
     seed: NonNegativeInt = Field(description="seed of the resampling")
     confidence: Fraction = Field(description="level of every interval")
     margin_dice: PositiveFloat = Field(description="smallest difference of Dice per case called a difference")
+    power: Fraction = Field(description="probability with which the smallest difference that could be shown is shown")
 
 
 class Params(Section):
@@ -322,23 +595,50 @@ class Params(Section):
     liver: Liver
     volumes: Volumes
     network: Network
+    medicalnet: MedicalNet
     input: Input
     pretrain: Pretrain
     finetune: Finetune
+    tasks: dict[Name, Task] = Field(description="classifications that are fine-tuned too, by name; {}: none")
     proposal: Proposal
+    proposal_study: ProposalStudy
     comparison: Comparison
+
+    def seeds_of_encoder(self, encoder: str) -> tuple[int, ...]:
+        """Return the seeds with which an encoder is wanted, of all tasks together."""
+        seeds = set(self.finetune.seeds_of_encoder(encoder))
+        for name in self.tasks:
+            grid = finetune_of(self.finetune, self.tasks, name)
+            if any(arm.encoder == encoder for arm in grid.arms.values()):
+                seeds.update(grid.seeds_of_encoder(encoder))
+        return tuple(sorted(seeds))
+
+    @model_validator(mode="after")
+    def tasks_fit(self) -> Self:
+        for name, task in self.tasks.items():
+            check_task(name, task, self.finetune)
+            if task.labels == TRUTH and self.archive.source != "phantom":
+                raise ValueError(
+                    f"tasks.{name}.labels: found {TRUTH!r}, which only digital patients have; wanted a csv of your labels"
+                )
+        if bool(self.tasks) != (self.pretrain.fraction_tasks > 0):
+            raise ValueError(
+                f"pretrain.fraction_tasks: found {self.pretrain.fraction_tasks} for {len(self.tasks)} tasks, wanted "
+                "patients kept for them if there are any, and none if not"
+            )
+        return self
 
     @model_validator(mode="after")
     def sections_fit(self) -> Self:
         split, finetune = self.liver.split, self.finetune
-        if finetune.tune.n_train not in finetune.n_train:
-            raise ValueError(
-                f"finetune.tune.n_train: {finetune.tune.n_train} is not in n_train {list(finetune.n_train)}"
-            )
-        if finetune.tune.subset_seed not in finetune.subset_seeds:
-            raise ValueError(
-                f"finetune.tune.subset_seed: {finetune.tune.subset_seed} is not in {list(finetune.subset_seeds)}"
-            )
+        known = {CONTROL, MEDICALNET, *self.pretrain.encoders}
+        for name, arm in finetune.arms.items():
+            if arm.encoder and arm.encoder not in known:
+                raise ValueError(f"finetune.arms.{name}.encoder: found {arm.encoder!r}, wanted one of {sorted(known)}")
+            if arm.encoder == MEDICALNET and self.medicalnet.weights is None:
+                raise ValueError(
+                    f"medicalnet.weights: found null, wanted a file of weights; finetune.arms.{name} starts from it"
+                )
         if self.liver.source == "phantom":
             n_left = self.liver.phantom.n_cases - split.n_test - split.n_validation - split.n_control
             if n_left < max(finetune.n_train):
@@ -348,8 +648,15 @@ class Params(Section):
                 )
             if self.archive.source == "phantom" and self.archive.phantom.seed == self.liver.phantom.seed:
                 raise ValueError("liver.phantom.seed: equals archive.phantom.seed, so patients would be in both")
-        if self.pretrain.fraction_validation + self.pretrain.fraction_test >= 1:
-            raise ValueError("pretrain.fraction_test: with fraction_validation it leaves no patients for training")
+        study = self.proposal_study
+        check_part(study.arms, finetune.arms, key="proposal_study.arms", whole="finetune.arms")
+        for name in study.arms:
+            check_part(study.n_train, finetune.sizes_of(name), key="proposal_study.n_train", whole=f"those of {name}")
+        pretrain = self.pretrain
+        if pretrain.fraction_validation + pretrain.fraction_test + pretrain.fraction_tasks >= 1:
+            raise ValueError(
+                "pretrain.fraction_test: with fraction_validation and fraction_tasks it leaves no patients for training"
+            )
         return self
 
 

@@ -10,39 +10,60 @@ import platform
 import resource
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from radnet3d import __version__
 from radnet3d.errors import ParamsError
 from radnet3d.params import (
+    LIVER,
+    MEDICALNET,
     ControlRecipe,
+    Finetune,
     FinetuneRecipe,
+    Head,
     Input,
+    MedicalNet,
+    Name,
     Network,
-    Pretrain,
+    PretrainRecipe,
     Proposal,
     Section,
+    Task,
+    TaskRecipe,
     Volumes,
     explain,
+    finetune_of,
 )
-
-Init = Literal["scratch", "pretrained", "shuffled", "control"]
 
 
 class PretrainFactors(Section):
-    """dicom: header labels; shuffled: the same labels dealt to other patients."""
+    """One pretraining: the encoder's name, what it is trained on, and the seed of its weights and batches."""
 
-    encoder: Literal["dicom", "shuffled"]
+    encoder: str
+    labels: Literal["own", "shuffled"]  # shuffled: the same labels dealt to other patients
+    heads: tuple[Head, ...]
+    seed: NonNegativeInt
 
 
 class PretrainSettings(Section):
     """Sections that decide what a pretraining is."""
 
-    pretrain: Pretrain
+    pretrain: PretrainRecipe
     network: Network
     input: Input
     volumes: Volumes
@@ -69,12 +90,13 @@ class ControlFactors(Section):
     """The positive control: the encoder of a liver segmenter of other patients."""
 
     encoder: Literal["control"]
+    seed: NonNegativeInt
 
 
 class ControlSettings(Section):
     """Sections that decide what the positive control is."""
 
-    pretrain: Pretrain  # seed and n_steps_between_checkpoints
+    pretrain: PretrainRecipe  # n_steps_between_checkpoints
     finetune: ControlRecipe
     network: Network
     input: Input
@@ -99,45 +121,63 @@ class ControlRun(Section):
 
 
 class FinetuneFactors(Section):
-    """One cell of the experiment."""
+    """One cell of the experiment: the task, the arm as it is declared, and where in the grid it is."""
 
-    init: Init
+    task: Name
+    init: str  # the arm's name
+    encoder: str | None
+    network: Literal["radnet", "medicalnet"]
+    trains: Literal["all", "decoder", "probe"]
+    steps_times: PositiveInt
     n_train: PositiveInt
     subset_seed: NonNegativeInt
     init_seed: NonNegativeInt
     learning_rate: PositiveFloat
     evaluate_on: Literal["validation", "test"]
+    largest_component: bool = False  # of liver segmentation: nothing else of a prediction is kept
 
     @property
     def run_id(self) -> str:
-        """The run's name, made of its factors."""
+        """The run's name within its task, made of its factors."""
         name = f"init-{self.init}_ntrain-{self.n_train:03d}_subset-{self.subset_seed}_seed-{self.init_seed}"
         return name if self.evaluate_on == "test" else f"{name}_lr-{self.learning_rate:g}"
 
 
 class FinetuneSettings(Section):
-    """Sections that decide what a fine-tuning is."""
+    """Sections that decide what a fine-tuning is: those that its task and its network use, and no others."""
 
     finetune: FinetuneRecipe
     network: Network
+    medicalnet: MedicalNet | None = None  # of runs on that network
     input: Input
     volumes: Volumes
-    proposal: Proposal
+    proposal: Proposal | None = None  # of liver segmentation
+    task: TaskRecipe | None = None  # of a classification
+
+    @model_serializer(mode="wrap")
+    def without_unused(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Return what a record holds: a section that is not used is not there."""
+        return {name: section for name, section in serialise(self).items() if section is not None}
+
+    @property
+    def architecture(self) -> Network | MedicalNet:
+        """What the encoder is built from."""
+        return self.medicalnet or self.network
 
 
 class FinetuneInputs(Section):
-    """Tables of the liver cases, and the checkpoints of `pretrain train` and `pretrain control`."""
+    """Tables of the task's cases, and the checkpoints of `pretrain train` and `pretrain control`."""
 
     cases: Path
     split: Path
     subsets: Path
-    proposals: Path
-    proposer: Path  # checkpoint whose coverage head made `proposals`; carried into the segmenter's own checkpoint
-    encoder: Path | None = None  # checkpoint the encoder starts from; none for scratch
+    encoder: Path | None = None  # file the encoder starts from; none for random weights
+    proposals: Path | None = None  # of liver segmentation: its slices
+    proposer: Path | None = None  # the checkpoint whose coverage head made them; carried into the segmenter's own
 
 
 class FinetuneRun(Section):
-    """Fine-tuning of the liver segmenter from one initialisation."""
+    """Fine-tuning for one task from one initialisation."""
 
     kind: Literal["finetune"]
     factors: FinetuneFactors
@@ -145,11 +185,47 @@ class FinetuneRun(Section):
     inputs: FinetuneInputs
 
     @model_validator(mode="after")
-    def encoder_fits_init(self) -> Self:
-        """Scratch starts from nothing, every other init from a checkpoint."""
-        if (self.factors.init == "scratch") != (self.inputs.encoder is None):
-            raise ValueError(f"inputs.encoder: found {self.inputs.encoder} for init '{self.factors.init}'")
+    def encoder_is_there(self) -> Self:
+        """An arm starts from a file if it names an encoder, else from nothing."""
+        if (self.factors.encoder is None) != (self.inputs.encoder is None):
+            raise ValueError(f"inputs.encoder: found {self.inputs.encoder} for the encoder {self.factors.encoder}")
         return self
+
+    @model_validator(mode="after")
+    def network_is_described(self) -> Self:
+        """The section medicalnet is there if the run's encoder is of that network, else not."""
+        if (self.factors.network == MEDICALNET) != (self.settings.medicalnet is not None):
+            found = "one" if self.settings.medicalnet else "none"
+            raise ValueError(f"settings.medicalnet: found {found} for the network {self.factors.network}")
+        return self
+
+
+class FinetuneSections(Section):
+    """The sections of params.yaml that decide what all fine-tuning runs are, whatever their task."""
+
+    finetune: Finetune
+    tasks: dict[Name, Task]
+    network: Network
+    medicalnet: MedicalNet
+    input: Input
+    volumes: Volumes
+    proposal: Proposal
+
+    @property
+    def grids(self) -> dict[str, Finetune]:
+        """The section finetune as each task has it, liver segmentation first."""
+        return {task: finetune_of(self.finetune, self.tasks, task) for task in (LIVER, *self.tasks)}
+
+    def settings(self, task: str, init: str) -> dict[str, Any]:
+        """Return the `settings` of records of one task and arm: JSON values."""
+        grid = finetune_of(self.finetune, self.tasks, task)
+        sections: dict[str, Section] = {
+            "finetune": grid, "network": self.network, "input": self.input, "volumes": self.volumes,
+        }  # fmt: skip
+        if grid.arms[init].network == MEDICALNET:
+            sections["medicalnet"] = self.medicalnet
+        sections |= {"proposal": self.proposal} if task == LIVER else {"task": self.tasks[task]}
+        return settings_of(FinetuneRun, {name: part.model_dump(mode="json") for name, part in sections.items()})
 
 
 Run = PretrainRun | ControlRun | FinetuneRun
@@ -162,13 +238,14 @@ def make_run(kind: str, settings: dict[str, Any], factors: dict[str, Any], input
 
     So the grid of runs is not in it, and a size or a seed added to the grid leaves all other runs as they are.
 
-    `inputs.rate`, the file of `finetune choose-rate`, is resolved here into the factor `learning_rate`: the record
-    holds the number. Raises ParamsError naming what is missing, unknown or out of range.
+    `inputs.rate`, the file of `finetune choose-rate`, is resolved here into the factors `learning_rate` and
+    `largest_component`: the record holds the choices. Raises ParamsError naming what is missing, unknown or out of range.
     """
     model = RUNS[kind]
     inputs = dict(inputs)
     if "rate" in inputs:
-        factors = {**factors, "learning_rate": read_rate(Path(inputs.pop("rate")), init=str(factors.get("init")))}
+        path, task, init = Path(inputs.pop("rate")), str(factors.get("task")), str(factors.get("init"))
+        factors = {**factors, **read_rate(path, task=task, init=init)}
     used = settings_of(model, settings)
     return check(model, {"kind": kind, "factors": factors, "settings": used, "inputs": inputs}, name="run")
 
@@ -176,11 +253,17 @@ def make_run(kind: str, settings: dict[str, Any], factors: dict[str, Any], input
 def settings_of(model: type[Run], settings: dict[str, Any]) -> dict[str, Any]:
     """Return those sections of `settings`, and those keys of them, that records of this kind hold."""
     held: Any = model.model_fields["settings"].annotation
-    sections = {name: field.annotation for name, field in held.model_fields.items() if name in settings}
+    sections = {name: section_of(field.annotation) for name, field in held.model_fields.items() if name in settings}
     return {
         name: {key: value for key, value in settings[name].items() if key in section.model_fields}
         for name, section in sections.items()
     }
+
+
+def section_of(annotation: Any) -> type[Section]:
+    """Return the section that a key holds, which may also be none."""
+    parts: list[type[Section]] = [part for part in get_args(annotation) or (annotation,) if part is not NoneType]
+    return parts[0]
 
 
 def read_run(path: Path, model: type[R]) -> R:
@@ -202,20 +285,33 @@ def check(model: type[R], content: object, *, name: str) -> R:
         raise ParamsError(f"{name}: {explain(error)}") from error
 
 
-def read_rate(path: Path, *, init: str) -> float:
-    """Return the learning rate chosen for `init`. Raises ParamsError if the file is about another init."""
+def read_rate(path: Path, *, task: str, init: str) -> dict[str, Any]:
+    """Return the factors chosen for an arm of a task on validation cases: `learning_rate`, `largest_component`.
+
+    Raises ParamsError if the file is about another one.
+    """
     try:
         chosen = json.loads(path.read_text(encoding="utf-8"))
-        found, rate = str(chosen["init"]), float(chosen["learning_rate"])
+        found = str(chosen["task"]), str(chosen["init"])
+        factors = {
+            "learning_rate": float(chosen["learning_rate"]),
+            "largest_component": bool(chosen["largest_component"]),
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParamsError(f"{path}: {error!r}, wanted the file `radnet3d finetune choose-rate` writes") from error
-    if found != init:
-        raise ParamsError(f"{path}: learning rate of init '{found}', wanted that of '{init}'")
-    return rate
+    if found != (task, init):
+        raise ParamsError(f"{path}: learning rate of {' from '.join(found)}, wanted that of {task} from {init}")
+    return factors
 
 
-def environment(*, device: str, n_threads: int, seconds: float, packages: tuple[str, ...]) -> dict[str, Any]:
-    """Return where and with what a run was made: content of environment.json."""
+def environment(
+    *, device: str, n_threads: int, seconds: float, is_resumed: bool, packages: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return where and with what a run was made: content of environment.json.
+
+    `seconds`: by the clock, which other processes on the same cores make longer. `cpu_seconds`, which they do not: of all
+    threads of this process, its imports included. `is_resumed`: both are of the last part of a training only.
+    """
     return {
         "commit": commit(),
         "radnet3d": __version__,
@@ -226,6 +322,8 @@ def environment(*, device: str, n_threads: int, seconds: float, packages: tuple[
         "device": device,
         "n_threads": n_threads,
         "seconds": round(seconds, 2),
+        "cpu_seconds": round(time.process_time(), 2),
+        "is_resumed": is_resumed,
         "peak_memory_mb": peak_memory_mb(),
     }
 

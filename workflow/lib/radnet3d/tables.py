@@ -87,6 +87,10 @@ def words(*allowed: str) -> pa.Column:
     return pa.Column(str, pa.Check.isin(allowed), coerce=True)
 
 
+DIGESTS = pa.Column(str, pa.Check.str_matches("^([0-9a-f]{16}( [0-9a-f]{16})*)?$"), coerce=True)
+"""Digests of CT slices (volumes.digests), joined by spaces."""
+
+
 def table(name: str, key: tuple[str, ...], columns: dict[str, pa.Column]) -> pa.DataFrameSchema:
     """Return the schema of one table; rows are unique in `key`."""
     return pa.DataFrameSchema(columns, unique=list(key) or None, strict=False, name=name)
@@ -246,7 +250,7 @@ TRUTH = table("truth", SERIES_KEY, {
 })  # fmt: skip
 
 VOLUMES = table("volumes", ("SeriesInstanceUID", "volume"), {
-    "SeriesInstanceUID": TEXT, "PatientID": TEXT, "Modality": TEXT,
+    "SeriesInstanceUID": TEXT, "StudyInstanceUID": TEXT, "PatientID": TEXT, "Modality": TEXT,
     "volume": COUNT,  # which of the series, as in FILES
     "volume_of": TEXT,  # what tells it from the series' others: "EchoTime=2.3"; "" where the series holds one
     "is_whole": FLAG,  # shows every place that the series shows
@@ -255,6 +259,7 @@ VOLUMES = table("volumes", ("SeriesInstanceUID", "volume"), {
     "path": TEXT,  # of the int16 .npy file, relative to this table's folder
     "intensity": words("hu", "robust_0_1000"),
     "original_shape_zyx": TEXT, "original_spacing_zyx_mm": TEXT, "spacing_zyx_mm": TEXT,  # 'z,y,x'
+    "slice_digests": DIGESTS,  # of the slices as acquired; "" of what is no CT
 })  # fmt: skip
 
 PAPER_SEQUENCES = ("CT", "T1-SE", "T2-SE", "T1-FLAIR", "T2-FLAIR")
@@ -271,7 +276,7 @@ TARGETS = table("targets", SERIES_KEY, {
 """What the paper's heads are trained on; "" and NaN are unknown and masked in the loss."""
 
 PATIENT_SPLIT = table("patient_split", ("PatientID",), {
-    "PatientID": TEXT, "split": words("train", "validation", "test"),
+    "PatientID": TEXT, "split": words("train", "validation", "test", "tasks"),  # tasks: no pretraining sees them
 })  # fmt: skip
 
 HEAD_SCORES = table("head_scores", ("head", "metric"), {
@@ -298,6 +303,8 @@ HISTORY = table("history", ("step", "split", "name"), {
 LIVER_CASES = table("liver_cases", ("case_id",), {
     "case_id": TEXT, "PatientID": TEXT, "volume_path": TEXT, "segmentation_path": TEXT,  # relative to this table's folder
     "shape_zyx": TEXT, "spacing_zyx_mm": TEXT, "liver_ml": NUMBER, "tumour_ml": NUMBER, "image_sha256": TEXT,
+    "SeriesInstanceUID": TEXT, "StudyInstanceUID": TEXT,  # "" where the source does not say, as LiTS
+    "slice_digests": DIGESTS,  # as in VOLUMES
 })  # fmt: skip
 
 LIVER_SPLIT = table("liver_split", ("case_id",), {
@@ -308,30 +315,149 @@ SUBSETS = table("subsets", ("subset_seed", "case_id"), {
     "subset_seed": COUNT, "case_id": TEXT, "rank": COUNT,  # the first n ranks are the training set of size n
 })  # fmt: skip
 
+SPLIT_CASES = table("split_cases", ("case_id",), {"case_id": TEXT, "PatientID": TEXT})
+"""The cases that a split table is drawn for; a further column `group` is dealt in proportion."""
+
+SPLIT_TABLE = table("split_table", ("case_id",), {
+    "case_id": TEXT, "role": words("train", "validation", "test", "control"),
+})  # fmt: skip
+"""LIVER_SPLIT and SUBSETS in one: with rank_0, rank_1 ..., the rank of a training case in the subset of each seed, else NaN."""
+
+LEAKAGE = table("leakage", ("check", "left", "right"), {
+    "check": words("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "slice", "nested"),
+    "left": TEXT, "right": TEXT,  # pretrain train, pretrain test ..., control, train ...; of nested subset 0 ..., train
+    "n_left": COUNT, "n_right": COUNT,  # different values of each side; 0: not known there, so nothing could be compared
+    "n_shared": COUNT,  # values on both sides; of nested: ranks that are no rank of a training case, or not 0, 1, 2 ...
+    "examples": TEXT,  # a few of them, joined by '; '
+})  # fmt: skip
+
+TASK_LABELS = table("task_labels", SERIES_KEY, {"SeriesInstanceUID": TEXT, "label": TEXT})
+"""What the user says of series, for one classification."""
+
+TASK_CASES = table("task_cases", ("case_id",), {
+    "case_id": TEXT, "PatientID": TEXT, "label": TEXT,  # case_id: the SeriesInstanceUID
+    "path": TEXT, "intensity": words("hu", "robust_0_1000"),  # of the volume, as in VOLUMES; relative to this table's folder
+})  # fmt: skip
+
 PROPOSALS = table("proposals", ("case_id",), {
     "case_id": TEXT, "start_slice": COUNT, "stop_slice": COUNT,  # half open, in the case's stored frame (z up)
     "n_slices": COUNT, "n_liver_slices": COUNT,
     "recall": NUMBER, "n_extra_slices": COUNT, "fallback": FLAG,  # fallback: no window passed, so the whole scan is taken
 })  # fmt: skip
 
-RUN_CASES = table("run_cases", ("run_id", "case_id"), {
-    "run_id": TEXT, "case_id": TEXT, "dice_per_case": NUMBER, "predicted_ml": NUMBER, "true_ml": NUMBER, "is_empty": FLAG,
+PROPOSAL_METHODS = (
+    "coverage",  # the pretrained coverage head, as params.yaml says
+    "coverage_tuned",  # the same with threshold and margin chosen on validation cases
+    "classifier",  # of slices, from scratch on the slice labels of n_train cases; chosen as above
+    "true_range",
+    "whole_scan",
+)  # fmt: skip
+PROPOSER_KEY = {"method": words(*PROPOSAL_METHODS), "n_train": COUNT, "subset_seed": COUNT}
+"""Which proposer; n_train and subset_seed are 0 where none was trained on liver cases."""
+FOUND = {
+    **PROPOSALS.columns, "extra_mm": NUMBER,
+    "threshold": NUMBER, "margin_mm": NUMBER,
+    "n_labels_trained": COUNT, "n_labels": COUNT,  # slices an expert labelled for it: to train on, in all
+}  # fmt: skip
+PROPOSED = table("proposed", (*PROPOSER_KEY, "case_id"), {**PROPOSER_KEY, **FOUND, "seconds": NUMBER})
+
+PROPOSAL_SCORES = table("proposal_scores", (*PROPOSER_KEY, "role", "threshold", "margin_mm"), {
+    **PROPOSER_KEY, "role": words("validation", "test"), "threshold": NUMBER, "margin_mm": NUMBER,
+    "n_cases": COUNT, "n_whole": COUNT, "recall": NUMBER, "extra_mm": NUMBER,  # whole: no liver slice lost; means over cases
 })  # fmt: skip
+
+RUN_CASES = table("run_cases", ("run_id", "case_id"), {
+    "run_id": TEXT, "case_id": TEXT, "dice_per_case": NUMBER,
+    "nsd_2mm": NUMBER, "hd95_mm": NUMBER, "volume_error_percent": NUMBER,  # (predicted - true) / true
+    "predicted_ml": NUMBER, "true_ml": NUMBER, "is_empty": FLAG,
+    "dice_largest_component": NUMBER,  # what Dice is if only the prediction's largest component is kept
+})  # fmt: skip
+
+CLASSIFIED = table("classified", ("run_id", "case_id"), {
+    "run_id": TEXT, "case_id": TEXT, "label": TEXT, "predicted": TEXT,
+    "correct": pa.Column(float, pa.Check.isin([0.0, 1.0]), nullable=True, coerce=True),
+})  # fmt: skip
+"""RUN_CASES of a classification."""
 
 RUN_FACTORS = {"task": TEXT, "init": TEXT, "n_train": COUNT, "subset_seed": COUNT, "init_seed": COUNT}
-RUNS = table("runs", ("run_id",), {
+RUNS = table("runs", ("task", "run_id"), {
     "run_id": TEXT, **RUN_FACTORS, "learning_rate": NUMBER, "steps": COUNT, "dice_per_case_mean": NUMBER,
+    "metric": words("dice_per_case", "correct"),  # of the task: arms are compared by its mean
+    "correct_mean": NUMBER, "balanced_accuracy": NUMBER,  # of a classification, which has no Dice; else NaN
     "n_cases": COUNT, "n_failures": COUNT, "n_empty": COUNT, "seconds": NUMBER,
 })  # fmt: skip
-CASES = table("cases", ("run_id", "case_id"), {**RUN_CASES.columns, **RUN_FACTORS})
+CASES = table("cases", ("task", "run_id", "case_id"), {**RUN_CASES.columns, **CLASSIFIED.columns, **RUN_FACTORS})
+"""The test cases of all tasks: of columns that a task does not have, numbers are NaN, text is "", flags are false."""
 
-COMPARISON = table("comparison", ("init", "n_train"), {
-    "init": TEXT, "n_train": COUNT, "n_cases": COUNT, "n_runs": COUNT,
+PAIRING = {"init": TEXT, "reference": TEXT, "n_train": COUNT}
+"""An arm, the arm it is compared with ("": none, and every difference is NaN), and the training-set size."""
+COMPARISON = table("comparison", tuple(PAIRING), {
+    **PAIRING, "n_cases": COUNT, "n_runs": COUNT, "n_subsets": COUNT, "n_inits": COUNT,
+    "fixed": words("", "subset_seed", "init_seed", "subset_seed, init_seed"),  # of which there is one, so the row says nothing of others
     "dice_per_case_mean": NUMBER, "low": NUMBER, "high": NUMBER,
-    "difference": NUMBER, "difference_low": NUMBER, "difference_high": NUMBER,  # against scratch, paired by case and seed
-    "p": NUMBER, "p_holm": NUMBER,  # Wilcoxon on per-case means; Holm over n_train within an init
+    "difference": NUMBER, "difference_low": NUMBER, "difference_high": NUMBER,  # to the reference, paired by case and seed
+    "p_cases": NUMBER,  # Wilcoxon on per-case means: would other cases differ, for these networks
+    "p_seeds": NUMBER,  # t over cases and seeds: other networks too; below 1 - confidence where the interval leaves 0 out
+    "p": NUMBER, "p_holm": NUMBER,  # the larger of both; Holm over n_train within an init and reference
     "verdict": words("reference", "gain", "loss", "no difference shown"),
     "n_failures": COUNT, "n_empty": COUNT, "n_undefined": COUNT,  # of n_cases x n_runs; failure: Dice below 0.5
+})  # fmt: skip
+
+TASK_COMPARISON = table("task_comparison", ("task", *PAIRING), {
+    "task": TEXT, "metric": words("correct"), "mean": NUMBER, "balanced_accuracy": NUMBER,
+    **{name: column for name, column in COMPARISON.columns.items() if name not in ("dice_per_case_mean", "n_empty")},
+})  # fmt: skip
+"""COMPARISON of the classifications, of the fraction answered rightly; n_failures: wrong answers."""
+
+SECONDARY = table("secondary", (*PAIRING, "metric"), {
+    **PAIRING, "metric": words("nsd_2mm", "hd95_mm", "volume_error_percent"),
+    "mean": NUMBER, "low": NUMBER, "high": NUMBER,
+    "difference": NUMBER, "difference_low": NUMBER, "difference_high": NUMBER,  # as in COMPARISON
+    "n_undefined": COUNT, "n_pairs_undefined": COUNT,  # take no part: the arm's own values; pairs with either undefined
+})  # fmt: skip
+
+BEYOND = words("", "below", "above")
+LABELS_SAVED = table("labels_saved", ("init", "n_train"), {
+    "init": TEXT, "n_train": COUNT, "reference": TEXT,  # whose curve is read: an arm compared with none
+    "n_equal": NUMBER, "low": NUMBER, "high": NUMBER,  # cases with which it reaches the arm's Dice at n_train
+    "n_equal_beyond": BEYOND, "low_beyond": BEYOND, "high_beyond": BEYOND,  # not reached at this, its first or last size
+})  # fmt: skip
+
+POWER = table("power", tuple(PAIRING), {
+    **PAIRING, "n_cases": COUNT, "n_runs": COUNT, "standard_error": NUMBER, "degrees_of_freedom": NUMBER,
+    "level": NUMBER,  # of Holm's first step
+    "power": NUMBER, "smallest_difference": NUMBER,  # of Dice, that is found at this level with this probability
+})  # fmt: skip
+
+PROPOSAL_CASES = table("proposal_cases", ("method", "run_id", "case_id"), {
+    "method": words(*PROPOSAL_METHODS), "run_id": TEXT, **RUN_FACTORS, **FOUND,
+    "dice_per_case": NUMBER, "is_empty": FLAG,
+    "seconds_propose": NUMBER, "seconds_segment": NUMBER,  # segmenting was timed for one run
+})  # fmt: skip
+
+PROPOSAL_STUDY = table("proposal_study", ("method", "n_train", "init"), {
+    "method": words(*PROPOSAL_METHODS), "n_train": COUNT, "init": TEXT,  # training set and arm of the segmenters
+    "n_labels_trained": NUMBER, "n_labels": NUMBER,  # slices an expert labelled for the proposer, mean over training sets
+    "n_cases": COUNT, "n_runs": COUNT,
+    "recall": NUMBER, "recall_low": NUMBER, "recall_high": NUMBER,  # of liver slices, mean over cases
+    "whole": NUMBER, "whole_low": NUMBER, "whole_high": NUMBER,  # share of cases that lose none
+    "extra_mm": NUMBER, "extra_mm_low": NUMBER, "extra_mm_high": NUMBER, "n_extra_slices": NUMBER, "n_fallbacks": COUNT,
+    "dice_per_case_mean": NUMBER, "low": NUMBER, "high": NUMBER,
+    "difference": NUMBER, "difference_low": NUMBER, "difference_high": NUMBER,  # to the true range, paired by run and case
+    "n_failures": COUNT, "n_empty": COUNT, "n_undefined": COUNT,  # of n_cases x n_runs; failure: Dice below 0.5
+    "seconds_propose": NUMBER, "seconds_segment": NUMBER,  # median over cases; NaN where it was not timed
+})  # fmt: skip
+
+
+COSTS = table("costs", ("task", "init"), {
+    "task": TEXT, "init": TEXT, "encoder": TEXT,  # "": from random weights, whose pretraining costs 0
+    **{
+        f"{part}_{measure}": NUMBER  # seconds by the clock and of CPUs, samples with repeats, 10^12 operations
+        for part in ("pretraining", "finetuning", "total")  # means: of an encoder's seeds, of the arm's runs; their sum
+        for measure in ("seconds", "cpu_seconds", "n_samples", "tflops")
+    },
+    "n_encoders": COUNT, "n_runs": COUNT,
+    "n_resumed": COUNT,  # trainings of these that were killed and went on: their seconds are of the last part only
 })  # fmt: skip
 
 

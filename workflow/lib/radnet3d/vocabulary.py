@@ -11,6 +11,12 @@ PLANES = ("axial", "coronal", "sagittal", "oblique", "multi", "unknown")
 REGIONS = ("head", "neck", "chest", "breast", "abdomen", "pelvis", "spine", "upper_limb", "lower_limb", "wholebody")
 KERNELS = ("soft", "sharp", "unknown", "na")
 
+TASK_CLASSES = {
+    "body_region": ("head", "neck", "chest", "abdomen", "pelvis"),
+    "phase": ("native", "arterial", "portal", "delayed"),
+}
+"""What series are classified by, once an encoder is pretrained: the tasks beside liver segmentation, with their classes."""
+
 CLASSES = {
     "subject": SUBJECTS,
     "kind": KINDS,

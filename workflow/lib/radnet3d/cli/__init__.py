@@ -24,7 +24,7 @@ PHASES = {
     "runs": "Write the record a training run starts from.",
     "pretrain": "Train the 3D ResNet on header labels.",
     "liver": "Import liver cases, propose liver slices, segment a series.",
-    "finetune": "Fine-tune the liver segmenter from each initialisation.",
+    "finetune": "Split the cases of each task, look for leaks, fine-tune from each initialisation.",
     "features": "Feature vectors of series from a pretrained encoder.",
     "transfer": "Collect runs and compare initialisations.",
     "figures": "Draw the figures from result tables.",

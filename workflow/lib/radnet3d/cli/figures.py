@@ -11,9 +11,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from radnet3d import __version__
-from radnet3d.errors import TableError
-from radnet3d.figures.style import ENCODERS, mark_synthetic, save_figure
-from radnet3d.params import Comparison, Input, parse_section
+from radnet3d.arms import (
+    Study,
+    ablated_arms,
+    arm_names,
+    encoder_names,
+    head_groups,
+    main_arms,
+    main_encoders,
+    other_arms,
+)
+from radnet3d.errors import ParamsError, TableError
+from radnet3d.figures.style import KEPT_ENCODERS, Look, looks, mark_synthetic, save_figure
+from radnet3d.params import LIVER, Input, Pretrain, parse_section
 from radnet3d.runs import FinetuneRun, read_run
 from radnet3d.tables import (
     CENSUS,
@@ -23,10 +33,14 @@ from radnet3d.tables import (
     HISTORY,
     LABEL_SCORES,
     LABELS,
+    LABELS_SAVED,
     LIVER_CASES,
+    PROPOSAL_SCORES,
+    PROPOSAL_STUDY,
     PROPOSALS,
     RUN_CASES,
     RUNS,
+    TASK_COMPARISON,
     VOLUMES,
     WITNESS_USE,
     read_table,
@@ -44,6 +58,7 @@ SOURCE = click.option(
     "--source", "sources", multiple=True, type=click.Choice(["phantom", "folder", "idc", "nbia", "lits"]), required=True,
     help="where the data come from (archive.source, liver.source); a figure with phantom among them is marked synthetic",
 )  # fmt: skip
+STUDY = click.option("--settings", required=True, help="JSON of params sections pretrain, finetune, comparison")
 
 
 @click.group("figures")
@@ -57,64 +72,162 @@ def finish(figure: Figure, out: Path, sources: tuple[str, ...]) -> None:
     log.info("radnet3d %s figures: wrote %s", __version__, out)
 
 
+def read_study(settings: str) -> tuple[Study, dict[str, Look]]:
+    """Return what was compared, and how each arm is named and drawn."""
+    study = parse_section(Study, settings)
+    return study, looks(arm_names(study))
+
+
 @commands.command()
 @click.argument("comparison", type=PATH)
 @click.argument("runs", type=PATH)
 @OUT
+@STUDY
 @SOURCE
-def dice(comparison: Path, runs: Path, out: Path, sources: tuple[str, ...]) -> None:
-    """Dice per case against n, a line an init. COMPARISON and RUNS: tables of `transfer`."""
+def dice(comparison: Path, runs: Path, out: Path, settings: str, sources: tuple[str, ...]) -> None:
+    """Dice per case against n, a line an arm with all sizes. COMPARISON and RUNS: tables of `transfer`."""
     from radnet3d.figures import dice as figure
 
-    finish(figure.draw(read_table(comparison, COMPARISON), read_table(runs, RUNS)), out, sources)
+    study, arms = read_study(settings)
+    shown = {init: arms[init] for init in main_arms(study.finetune)}
+    of_runs = read_table(runs, RUNS)
+    finish(figure.draw(read_table(comparison, COMPARISON), of_runs[of_runs["task"] == LIVER], shown), out, sources)
 
 
 @commands.command()
 @click.argument("comparison", type=PATH)
 @OUT
-@click.option("--settings", required=True, help="JSON of params section comparison")
+@STUDY
 @SOURCE
 def differences(comparison: Path, out: Path, settings: str, sources: tuple[str, ...]) -> None:
-    """Paired differences to scratch with intervals and margin. COMPARISON: table of `transfer compare`."""
+    """Paired differences with intervals and margin, of arms with several sizes. COMPARISON: table of `transfer compare`."""
     from radnet3d.figures import differences as figure
 
-    margin_dice = parse_section(Comparison, settings).margin_dice
-    finish(figure.draw(read_table(comparison, COMPARISON), margin_dice), out, sources)
+    study, arms = read_study(settings)
+    rows, margin = read_table(comparison, COMPARISON), study.comparison.margin_dice
+    finish(figure.draw(rows, margin, arms, main_arms(study.finetune)), out, sources)
+
+
+@commands.command("other-arms")
+@click.argument("comparison", type=PATH)
+@OUT
+@STUDY
+@SOURCE
+def arms_of_few_sizes(comparison: Path, out: Path, settings: str, sources: tuple[str, ...]) -> None:
+    """Dice and paired differences of the arms that `dice` does not show. COMPARISON: table of `transfer compare`."""
+    from radnet3d.figures import other_arms as figure
+
+    study, arms = read_study(settings)
+    others = other_arms(study.finetune)
+    if not others:
+        raise ParamsError("--settings: finetune.arms: found no arm beside those with all sizes, wanted one")
+    rows, margin = read_table(comparison, COMPARISON), study.comparison.margin_dice
+    finish(figure.draw(rows, margin, arms, others), out, sources)
+
+
+@commands.command()
+@click.argument("comparison", type=PATH)
+@OUT
+@STUDY
+@SOURCE
+def ablation(comparison: Path, out: Path, settings: str, sources: tuple[str, ...]) -> None:
+    """Each head left out and each head alone, by paired differences. COMPARISON: table of `transfer compare`."""
+    from radnet3d.figures import ablation as figure
+
+    study, arms = read_study(settings)
+    heads = {one.init: (one.kind, one.head) for one in ablated_arms(study)}
+    if not heads:
+        raise ParamsError("--settings: finetune.arms: found no arm whose encoder has one head, or all but one")
+    finish(figure.draw(read_table(comparison, COMPARISON), heads, study.comparison.margin_dice, arms), out, sources)
+
+
+@commands.command("labels-saved")
+@click.argument("saved", metavar="LABELS_SAVED", type=PATH)
+@OUT
+@STUDY
+@SOURCE
+def labels_saved(saved: Path, out: Path, settings: str, sources: tuple[str, ...]) -> None:
+    """Cases that the arm from scratch needs to reach what others reach with n. LABELS_SAVED: of `transfer compare`."""
+    from radnet3d.figures import labels_saved as figure
+
+    study, arms = read_study(settings)
+    sizes = sorted(study.finetune.n_train)
+    finish(figure.draw(read_table(saved, LABELS_SAVED), sizes, arms, main_arms(study.finetune)), out, sources)
+
+
+@commands.command()
+@click.argument("comparison", metavar="TASK_COMPARISON", type=PATH)
+@click.argument("runs", type=PATH)
+@OUT
+@STUDY
+@SOURCE
+def tasks(comparison: Path, runs: Path, out: Path, settings: str, sources: tuple[str, ...]) -> None:
+    """The classifications: answered rightly against n, a panel a task. Tables of `transfer compare` and `collect`."""
+    from radnet3d.figures import tasks as figure
+
+    rows = read_table(comparison, TASK_COMPARISON)
+    if rows.empty:
+        raise TableError(f"{comparison}: found no rows, wanted those of one classification at least")
+    finish(figure.draw(rows, read_table(runs, RUNS), read_study(settings)[1]), out, sources)
 
 
 @commands.command()
 @click.argument("heads_paths", metavar="HEADS...", nargs=-1, required=True, type=PATH)
 @OUT
+@click.option("--settings", required=True, help="JSON of params section pretrain")
 @SOURCE
-def heads(heads_paths: tuple[Path, ...], out: Path, sources: tuple[str, ...]) -> None:
-    """Scores of each pretraining head against chance. HEADS: heads.csv of pretrain/dicom, pretrain/shuffled, ...
+def heads(heads_paths: tuple[Path, ...], out: Path, settings: str, sources: tuple[str, ...]) -> None:
+    """Scores of each pretraining head against chance, of encoders that train it.
 
-    The folder a table lies in names the encoder: dicom, shuffled or control.
+    HEADS: heads.csv of pretrain/dicom_seed-0, pretrain/shuffled_seed-0, ...: the folder names encoder and seed. Seeds are
+    drawn together, and so are encoders with a part of the heads.
     """
     from radnet3d.figures import heads as figure
 
-    finish(figure.draw({encoder_of(path): read_table(path, HEAD_SCORES) for path in heads_paths}), out, sources)
+    pretrain = parse_section(Pretrain, settings)
+    groups, names = head_groups(pretrain), encoder_names(pretrain)
+    scores = []
+    for path in heads_paths:
+        encoder, _ = encoder_of(path, pretrain)
+        rows = read_table(path, HEAD_SCORES).assign(group=groups[encoder])
+        scores.append(rows[rows["head"].str.split("_").str[0].isin(pretrain.encoders[encoder].heads)])
+    drawn = looks({group: names.get(group, group) for group in groups.values()}, KEPT_ENCODERS)
+    finish(figure.draw(pd.concat(scores, ignore_index=True), drawn), out, sources)
 
 
 @commands.command()
 @click.argument("history_paths", metavar="HISTORY...", nargs=-1, required=True, type=PATH)
 @OUT
+@click.option("--settings", required=True, help="JSON of params section pretrain")
 @SOURCE
-def curves(history_paths: tuple[Path, ...], out: Path, sources: tuple[str, ...]) -> None:
-    """Learning curves of pretraining. HISTORY: history.csv of pretrain/dicom, pretrain/shuffled, ...
+def curves(history_paths: tuple[Path, ...], out: Path, settings: str, sources: tuple[str, ...]) -> None:
+    """Learning curves of pretraining, of encoders with all heads.
 
-    The folder a table lies in names the encoder: dicom, shuffled or control.
+    HISTORY: history.csv of pretrain/dicom_seed-0, pretrain/shuffled_seed-0, ...: the folder names encoder and seed. Those of
+    encoders with a part of the heads are left out.
     """
     from radnet3d.figures import curves as figure
 
-    finish(figure.draw({encoder_of(path): read_table(path, HISTORY) for path in history_paths}), out, sources)
+    pretrain = parse_section(Pretrain, settings)
+    main, names = main_encoders(pretrain), encoder_names(pretrain)
+    found = [(path, *encoder_of(path, pretrain)) for path in history_paths]
+    histories = [
+        read_table(path, HISTORY).assign(encoder=encoder, seed=seed) for path, encoder, seed in found if encoder in main
+    ]
+    if not histories:
+        raise TableError(f"{history_paths[0]}: found no history of an encoder with all heads, wanted one of {main}")
+    drawn = looks({encoder: names[encoder] for encoder in main}, KEPT_ENCODERS)
+    finish(figure.draw(pd.concat(histories, ignore_index=True), drawn), out, sources)
 
 
-def encoder_of(path: Path) -> str:
-    """Return the encoder a pretraining result belongs to. Raises TableError if its folder names none."""
-    if path.parent.name not in ENCODERS:
-        raise TableError(f"{path}: its folder is called '{path.parent.name}', wanted an encoder of {list(ENCODERS)}")
-    return path.parent.name
+def encoder_of(path: Path, pretrain: Pretrain) -> tuple[str, int]:
+    """Return encoder and seed of a pretraining result, as its folder is called. Raises TableError if it names none."""
+    encoder, _, seed = path.parent.name.rpartition("_seed-")
+    if encoder not in pretrain.encoders or not seed.isdecimal():
+        raise TableError(
+            f"{path}: its folder is called '{path.parent.name}', wanted ENCODER_seed-N of {list(pretrain.encoders)}"
+        )
+    return encoder, int(seed)
 
 
 @commands.command("label-accuracy")
@@ -223,6 +336,22 @@ def proposals(proposals_path: Path, cases_path: Path, out: Path, sources: tuple[
     finish(figure.draw(table, true_ranges.assign(case_id=cases["case_id"], slice_spacing_mm=spacing)), out, sources)
 
 
+@commands.command("proposal-study")
+@click.argument("study_path", metavar="STUDY", type=PATH)
+@click.argument("scores_paths", metavar="SCORES...", nargs=-1, required=True, type=PATH)
+@OUT
+@STUDY
+@SOURCE
+def proposal_study(
+    study_path: Path, scores_paths: tuple[Path, ...], out: Path, settings: str, sources: tuple[str, ...]
+) -> None:
+    """Ways to find the liver's slices. STUDY: `transfer compare-proposals`; SCORES: scores.csv of their proposers."""
+    from radnet3d.figures import proposal_study as figure
+
+    scores = pd.concat([read_table(path, PROPOSAL_SCORES) for path in scores_paths], ignore_index=True)
+    finish(figure.draw(read_table(study_path, PROPOSAL_STUDY), scores, read_study(settings)[1]), out, sources)
+
+
 def true_range(path: Path) -> tuple[int, int]:
     """Return the first slice with liver and the one after the last, 0 and 0 without liver. `path`: (z, y, x) .npy."""
     slices = np.flatnonzero(np.load(path, mmap_mode="r").any(axis=(1, 2)))
@@ -233,7 +362,7 @@ def true_range(path: Path) -> tuple[int, int]:
 @click.argument("cases_path", metavar="LIVER_CASES", type=PATH)
 @click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=PATH)
 @OUT
-@click.option("--settings", required=True, help="JSON of params section input")
+@click.option("--settings", required=True, help="JSON of params sections pretrain, finetune, comparison, input")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="threads that compute")
 @SOURCE
 def overlays(
@@ -246,6 +375,7 @@ def overlays(
     """
     from radnet3d.figures import overlays as figure
 
+    wanted = parse_section(Shown, settings)
     scores = {run_dir: read_table(run_dir / "cases.csv", RUN_CASES) for run_dir in run_dirs}
     places = figure.choose(pd.concat(scores.values()))
     case_rows = {str(row["case_id"]): row for row in read_table(cases_path, LIVER_CASES).to_dict("records")}
@@ -254,7 +384,13 @@ def overlays(
         for place, case_id in places.items()
         for run_dir in run_dirs
     ]
-    finish(figure.draw(shown, parse_section(Input, settings).ct_window_hu), out, sources)
+    finish(figure.draw(shown, wanted.input.ct_window_hu, looks(arm_names(wanted))), out, sources)
+
+
+class Shown(Study):
+    """What was compared, and how its scans are shown."""
+
+    input: Input
 
 
 def overlay(

@@ -1,19 +1,39 @@
-"""`radnet3d finetune`: split the liver cases, fine-tune from each initialisation, choose learning rates."""
+"""`radnet3d finetune`: split the cases of each task, look for leaks, fine-tune from each initialisation, choose rates."""
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
 from radnet3d import __version__
 from radnet3d.atomic import write_json
 from radnet3d.errors import ParamsError
-from radnet3d.params import Liver, parse_section
+from radnet3d.leakage import audit as audit_sides
+from radnet3d.leakage import check_leakage
+from radnet3d.params import Liver, LiverSplit, TaskCases, parse_section
 from radnet3d.runs import FinetuneRun, read_run
-from radnet3d.splits import nested_subsets, split_liver_cases
-from radnet3d.tables import HISTORY, LIVER_CASES, LIVER_SPLIT, RUN_CASES, SUBSETS, read_table, write_table
+from radnet3d.splits import decide_split, nested_subsets, split_liver_cases, split_table
+from radnet3d.tables import (
+    HISTORY,
+    LEAKAGE,
+    LIVER_CASES,
+    LIVER_SPLIT,
+    PATIENT_SPLIT,
+    SPLIT_CASES,
+    SPLIT_TABLE,
+    SUBSETS,
+    TASK_CASES,
+    TASK_LABELS,
+    TRUTH,
+    VOLUMES,
+    read_table,
+    write_table,
+)
+from radnet3d.vocabulary import TASK_CLASSES
 
 log = logging.getLogger(__name__)
 
@@ -22,34 +42,132 @@ PATH = click.Path(path_type=Path)
 
 @click.group("finetune")
 def commands() -> None:
-    """Fine-tune the liver segmenter from each initialisation."""
+    """Split the cases of each task, look for leaks, fine-tune from each initialisation."""
 
 
 @commands.command()
 @click.argument("cases", metavar="CASES.parquet", type=PATH)
 @click.argument("out_dir", type=PATH)
 @click.option("--settings", required=True, help="JSON of params section liver")
-@click.option("--subset-seeds", required=True, help="seeds of the training sets, joined by commas")
-def split(cases: Path, out_dir: Path, settings: str, subset_seeds: str) -> None:
-    """Deal the patients of CASES to test, validation, control and train; draw nested training sets.
+@click.option("--n-subsets", required=True, type=click.IntRange(min=1), help="draws of the training sets")
+def split(cases: Path, out_dir: Path, settings: str, n_subsets: int) -> None:
+    """Give the patients of CASES to test, validation, control and train, and order the training cases.
 
-    OUT_DIR gets split.csv and subsets.csv: the first n ranks of a seed are its training set of size n.
+    The table that liver.split names decides; without one, a draw. OUT_DIR gets split.csv and subsets.csv: the first n ranks
+    of a subset seed are its training set of size n.
     """
     log.info("radnet3d %s finetune split", __version__)
-    if not all(seed.isdecimal() for seed in subset_seeds.split(",")):
-        raise ParamsError(f"--subset-seeds: found {subset_seeds!r}, wanted numbers joined by commas, such as 0,1,2")
-    rows = split_liver_cases(read_table(cases, LIVER_CASES), parse_section(Liver, settings).split)
-    subsets = nested_subsets(rows, [int(seed) for seed in subset_seeds.split(",")])
+    wanted = parse_section(Liver, settings).split
+    table = read_table(Path(wanted.table), SPLIT_TABLE) if wanted.table else None
+    rows, subsets = decide_split(read_table(cases, LIVER_CASES), wanted, n_subsets, table)
     write_table(rows, out_dir / "split.csv", LIVER_SPLIT)
     write_table(subsets, out_dir / "subsets.csv", SUBSETS)
+    log.info("%d cases: %s, as %s", len(rows), rows["role"].value_counts().to_dict(), wanted.table or "drawn")
+
+
+@commands.command("draw-split")
+@click.argument("cases", metavar="CASES", type=PATH)
+@click.argument("out_path", metavar="OUT.csv", type=PATH)
+@click.option("--seed", required=True, type=click.IntRange(min=0), help="seed of the roles")
+@click.option("--n-test", required=True, type=click.IntRange(min=1), help="cases never used for any choice")
+@click.option("--n-validation", required=True, type=click.IntRange(min=1), help="cases on which choices are made")
+@click.option("--n-control", required=True, type=click.IntRange(min=1), help="cases of the positive control")
+@click.option(
+    "--n-subsets", default=5, show_default=True, type=click.IntRange(min=1), help="draws of the training sets"
+)
+def draw_split(
+    cases: Path, out_path: Path, seed: int, n_test: int, n_validation: int, n_control: int, n_subsets: int
+) -> None:
+    """Draw a table that decides roles and training sets, for liver.split.table: to be looked at, committed and kept.
+
+    CASES: cases.parquet of `liver import`, or a csv with case_id and PatientID. Its column `group`, if there is one, says
+    which cases are alike: each role gets its share of every group.
+    """
+    log.info("radnet3d %s finetune draw-split", __version__)
+    wanted = LiverSplit(seed=seed, n_test=n_test, n_validation=n_validation, n_control=n_control, table=None)
+    rows = split_liver_cases(read_table(cases, SPLIT_CASES), wanted)
+    write_table(split_table(rows, nested_subsets(rows, n_subsets)), out_path, SPLIT_TABLE)
     log.info("%d cases: %s", len(rows), rows["role"].value_counts().to_dict())
+
+
+@commands.command()
+@click.argument("volumes", metavar="VOLUMES.parquet...", nargs=-1, required=True, type=PATH)
+@click.argument("out_path", metavar="OUT.csv", type=PATH)
+@click.option("--patients", required=True, type=PATH, help="sides of pretraining, of `pretrain split`")
+@click.option("--cases", required=True, type=PATH, help="cases.parquet of `liver import`")
+@click.option("--split", "split_path", required=True, type=PATH, help="split.csv of `finetune split`")
+@click.option("--subsets", "subsets_path", required=True, type=PATH, help="subsets.csv of `finetune split`")
+def audit(
+    volumes: tuple[Path, ...], out_path: Path, patients: Path, cases: Path, split_path: Path, subsets_path: Path
+) -> None:
+    """Look for what must not be shared: patients, UIDs and slices of any two sides of the study. Exit 1 if anything is.
+
+    VOLUMES...: tables of `volumes resample`. OUT.csv gets every check, those that found nothing too.
+    """
+    log.info("radnet3d %s finetune audit", __version__)
+    roles = read_table(split_path, LIVER_SPLIT)[["case_id", "role"]]
+    rows = audit_sides(
+        read_table(patients, PATIENT_SPLIT),
+        pd.concat([read_table(path, VOLUMES) for path in volumes], ignore_index=True),
+        read_table(cases, LIVER_CASES).merge(roles, on="case_id"),
+        read_table(subsets_path, SUBSETS),
+    )
+    write_table(rows, out_path, LEAKAGE)
+    check_leakage(rows)
+    unknown = ", ".join(dict.fromkeys(rows.loc[(rows[["n_left", "n_right"]] == 0).any(axis=1), "check"])) or "none"
+    log.info("%d checks, nothing shared; not known on one side at least: %s", len(rows), unknown)
+
+
+@commands.command("draw-cases")
+@click.argument("volumes", metavar="VOLUMES.parquet...", nargs=-1, required=True, type=PATH)
+@click.argument("out_dir", type=PATH)
+@click.option("--task", required=True, type=click.Choice(list(TASK_CLASSES)), help="the classification they are for")
+@click.option("--patients", required=True, type=PATH, help="sides of pretraining, of `pretrain split`")
+@click.option("--truth", type=PATH, help="truth of digital patients, of `archive plan`")
+@click.option("--labels", type=PATH, help="instead of it: a csv with SeriesInstanceUID and label")
+@click.option("--settings", required=True, help="JSON of what params.tasks says of its cases")
+def draw_cases(
+    volumes: tuple[Path, ...],
+    out_dir: Path,
+    task: str,
+    patients: Path,
+    truth: Path | None,
+    labels: Path | None,
+    settings: str,
+) -> None:
+    """Draw the cases of a classification from patients whom no pretraining saw: one series each, their roles, nested sets.
+
+    VOLUMES...: tables of `volumes resample`. OUT_DIR gets cases.csv, split.csv and subsets.csv.
+    """
+    log.info("radnet3d %s finetune draw-cases %s", __version__, task)
+    from radnet3d.training.series import read_volumes
+    from radnet3d.training.tasks.drawing import draw_cases as draw
+    from radnet3d.training.tasks.drawing import labels_of_truth
+    from radnet3d.training.tasks.registry import CLASSIFICATIONS
+
+    if truth and not labels:
+        known = labels_of_truth(CLASSIFICATIONS[task], read_table(truth, TRUTH))
+    elif labels and not truth:
+        known = read_table(labels, TASK_LABELS)
+    else:
+        raise ParamsError("found both or none of --truth and --labels, wanted one of them")
+    stored = pd.concat([read_volumes(path) for path in volumes], ignore_index=True)
+    wanted = parse_section(TaskCases, settings)
+    cases, split, subsets = draw(stored, read_table(patients, PATIENT_SPLIT), known, wanted)
+    write_table(
+        cases.assign(path=[os.path.relpath(path, out_dir) for path in cases["path"]]), out_dir / "cases.csv", TASK_CASES
+    )
+    write_table(split, out_dir / "split.csv", LIVER_SPLIT)
+    write_table(subsets, out_dir / "subsets.csv", SUBSETS)
+    for role, rows in cases.assign(role=split["role"]).groupby("role"):
+        log.info("%s: %d patients, %s", role, len(rows), rows["label"].value_counts().to_dict())
 
 
 @commands.command()
 @click.argument("run_path", metavar="RUN.json", type=PATH)
 @click.argument("out_dir", type=PATH)
 def train(run_path: Path, out_dir: Path) -> None:
-    """Fine-tune and evaluate as RUN.json says (see `radnet3d runs write`).
+    """Fine-tune for its task and evaluate as RUN.json says (see `radnet3d runs write`).
 
     OUT_DIR gets checkpoint.pt, history.csv, cases.csv, metrics.json, environment.json and run.json.
     """
@@ -57,27 +175,29 @@ def train(run_path: Path, out_dir: Path) -> None:
     from radnet3d.models.checkpoint import save_checkpoint
     from radnet3d.training.finetuning import finetune
     from radnet3d.training.output import training_directory
+    from radnet3d.training.tasks.registry import TASKS
 
     run = read_run(run_path, FinetuneRun)
+    if run.factors.task not in TASKS:
+        raise ParamsError(f"{run_path}: found the task {run.factors.task!r}, wanted one of {list(TASKS)}")
     with training_directory(run_path, out_dir, n_threads=run.settings.finetune.n_threads) as folder:
-        done = finetune(run)
+        task = TASKS[run.factors.task](run)
+        done = finetune(run, task)
         write_table(done.history, folder / "history.csv", HISTORY)
-        write_table(done.cases, folder / "cases.csv", RUN_CASES)
+        write_table(done.cases, folder / "cases.csv", task.schema)
         save_checkpoint(done.checkpoint, folder / "checkpoint.pt")
         write_json(folder / "metrics.json", done.metrics)
     log.info("transfer: %s", done.transfer or "none, from scratch")
-    log.info("%d cases, %d of them empty, Dice per case %s", *(done.metrics[key] for key in SHOWN))
-
-
-SHOWN = ("n_cases", "n_empty", "dice_per_case_mean")
+    log.info("%d cases, %s %s", len(done.cases), task.metric, done.metrics[f"{task.metric}_mean"])
 
 
 @commands.command("choose-rate")
 @click.argument("metrics", nargs=-1, required=True, type=PATH)
 @click.argument("out_path", metavar="OUT.json", type=PATH)
 def choose_rate(metrics: tuple[Path, ...], out_path: Path) -> None:
-    """Choose the learning rate with the highest Dice per case among METRICS... of one initialisation.
+    """Choose the learning rate with the highest mean of the task's metric among METRICS... of one arm.
 
+    At that rate, of liver segmentation, only the largest component of a prediction is kept from now on if that is better.
     The runs must differ in nothing but their rate, and have been scored on validation cases.
     """
     log.info("radnet3d %s finetune choose-rate", __version__)
@@ -86,25 +206,29 @@ def choose_rate(metrics: tuple[Path, ...], out_path: Path) -> None:
     for path, run in runs:
         if run["evaluate_on"] != "validation":
             raise ParamsError(f"{path}: scored on {run['evaluate_on']} cases, wanted validation")
-        for factor in ("init", "n_train", "subset_seed", "init_seed"):
+        for factor in ("task", "metric", "init", "n_train", "subset_seed", "init_seed"):
             if run[factor] != first[factor]:
                 raise ParamsError(f"{path}: {factor} is {run[factor]!r}, wanted {first[factor]!r} as in {first_path}")
-    validation = {run["learning_rate"]: run["dice_per_case_mean"] or 0.0 for _, run in runs}
+    validation = {run["learning_rate"]: run[f"{first['metric']}_mean"] or 0.0 for _, run in runs}
     if len(validation) != len(runs):
         raise ParamsError(f"{len(runs)} runs at {len(validation)} learning rates, wanted each rate once")
     best = max(sorted(validation), key=lambda rate: validation[rate])  # of equal ones, the lowest
+    of_largest = next(run.get("dice_largest_component_mean") for _, run in runs if run["learning_rate"] == best)
+    largest_component = (of_largest or 0.0) > validation[best]
     write_json(out_path, {
-        "init": first["init"], "learning_rate": best,
-        "validation": {f"{rate:g}": dice for rate, dice in validation.items()},
+        "task": first["task"], "init": first["init"], "learning_rate": best, "largest_component": largest_component,
+        "validation": {f"{rate:g}": mean for rate, mean in validation.items()},
+        "validation_largest_component": of_largest,
     })  # fmt: skip
-    log.info("%s: learning rate %g of %s", first["init"], best, validation)
+    log.info("%s, %s: learning rate %g of %s", first["task"], first["init"], best, validation)
+    log.info("largest component: %s (%s)", "kept alone" if largest_component else "not singled out", of_largest)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
     """Return the metrics.json of a fine-tuning. Raises ParamsError naming the file."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        content["learning_rate"], content["evaluate_on"], content["dice_per_case_mean"]
+        content["task"], content["learning_rate"], content["evaluate_on"], content[f"{content['metric']}_mean"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParamsError(f"{path}: {error!r}, wanted metrics.json of `radnet3d finetune train`") from error
     return content

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import cast
 
 import click
+import pandas as pd
 
 from radnet3d import __version__
 from radnet3d.atomic import output_directory
 from radnet3d.liver.frame import check_mask_path, read_scan, write_mask
 from radnet3d.liver.importing import Layout, import_cases
 from radnet3d.params import Proposal, parse_section
-from radnet3d.tables import PROPOSALS, write_table
+from radnet3d.tables import HISTORY, PROPOSAL_CASES, PROPOSAL_SCORES, PROPOSALS, PROPOSED, read_table, write_table
 
 logger = logging.getLogger(__name__)
+
+PATH = click.Path(path_type=Path)
 
 
 @click.group("liver")
@@ -90,3 +93,107 @@ def segment(scan_path: Path, out_path: Path, checkpoint_path: Path, threads: int
     write_mask(mask, scan, out_path)
     liver_ml = float(mask.sum()) * math.prod(scan.spacing_zyx_mm) / 1000
     logger.info("%d of %d slices hold liver, %.1f ml", mask.any(axis=(1, 2)).sum(), len(mask), liver_ml)
+
+
+@commands.command("study-coverage")
+@click.argument("cases_path", metavar="CASES.parquet", type=PATH)
+@click.argument("split_path", metavar="SPLIT", type=PATH)
+@click.argument("out_dir", type=PATH)
+@click.option("--checkpoint", "checkpoint_path", required=True, type=PATH, help="of `pretrain train`")
+@click.option("--settings", required=True, help="JSON of section proposal, and of choice of section proposal_study")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="threads that compute")
+def study_coverage(
+    cases_path: Path, split_path: Path, out_dir: Path, checkpoint_path: Path, settings: str, threads: int
+) -> None:
+    """Propose slices of the test cases by the coverage head: OUT_DIR/proposed.csv and scores.csv.
+
+    Once as section proposal says, and once with the threshold and margin that are best on the validation cases of SPLIT.
+    """
+    logger.info("radnet3d %s liver study-coverage %s", __version__, checkpoint_path)
+    from radnet3d.models.checkpoint import load_checkpoint
+    from radnet3d.training.loop import choose_device
+    from radnet3d.training.proposal_study import CoverageSettings, propose_by_coverage
+
+    checkpoint = load_checkpoint(checkpoint_path, kinds=["pretrain"])
+    asked = parse_section(CoverageSettings, settings)
+    found = propose_by_coverage(cases_path, split_path, checkpoint, asked, device=choose_device(threads))
+    write_proposed(found.ranges, found.scores, found.history, out_dir)
+
+
+@commands.command("study-classifier")
+@click.argument("cases_path", metavar="CASES.parquet", type=PATH)
+@click.argument("split_path", metavar="SPLIT", type=PATH)
+@click.argument("subsets_path", metavar="SUBSETS", type=PATH)
+@click.argument("out_dir", type=PATH)
+@click.option("--n-train", required=True, type=click.IntRange(min=1), help="size of the training set")
+@click.option("--subset-seed", required=True, type=click.IntRange(min=0), help="which training set")
+@click.option(
+    "--settings", required=True, help="JSON of sections volumes, input, and of classifier, choice of proposal_study"
+)
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="threads that compute")
+def study_classifier(
+    cases_path: Path,
+    split_path: Path,
+    subsets_path: Path,
+    out_dir: Path,
+    n_train: int,
+    subset_seed: int,
+    settings: str,
+    threads: int,
+) -> None:
+    """Train a classifier of slices and propose slices of the test cases by it: proposed.csv, scores.csv, history.csv.
+
+    It sees which slices of the training cases hold liver; threshold and margin are chosen on the validation cases of SPLIT.
+    """
+    logger.info("radnet3d %s liver study-classifier --n-train %d --subset-seed %d", __version__, n_train, subset_seed)
+    from radnet3d.training.loop import choose_device
+    from radnet3d.training.proposal_study import ClassifierSettings, propose_by_classifier
+
+    found = propose_by_classifier(
+        cases_path, split_path, subsets_path, parse_section(ClassifierSettings, settings),
+        n_train=n_train, subset_seed=subset_seed, device=choose_device(threads),
+    )  # fmt: skip
+    write_proposed(found.ranges, found.scores, found.history, out_dir)
+
+
+def write_proposed(ranges: pd.DataFrame, scores: pd.DataFrame, history: pd.DataFrame | None, out_dir: Path) -> None:
+    """Write what one proposer leaves behind, and say how well it did."""
+    write_table(ranges, out_dir / "proposed.csv", PROPOSED)
+    write_table(scores, out_dir / "scores.csv", PROPOSAL_SCORES)
+    if history is not None:
+        write_table(history, out_dir / "history.csv", HISTORY)
+    for method, rows in ranges.groupby("method", sort=False):
+        said = (len(rows), rows["recall"].mean(), int((rows["recall"] < 1).sum()), rows["extra_mm"].mean())
+        setting = rows[["threshold", "margin_mm"]].iloc[0].tolist()
+        logger.info("%s, threshold %g, margin %g mm:", method, *setting)
+        logger.info("%d cases, mean recall %.3f, %d not whole, %.0f mm too many on average", *said)
+
+
+@commands.command("study-segmenters")
+@click.argument("cases_path", metavar="CASES.parquet", type=PATH)
+@click.argument("split_path", metavar="SPLIT", type=PATH)
+@click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=PATH)
+@click.argument("out_path", metavar="OUT.csv", type=PATH)
+@click.option("--proposed", "proposed_paths", multiple=True, required=True, type=PATH, help="proposed.csv; repeatable")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="threads that compute")
+def study_segmenters(
+    cases_path: Path,
+    split_path: Path,
+    run_dirs: tuple[Path, ...],
+    out_path: Path,
+    proposed_paths: tuple[Path, ...],
+    threads: int,
+) -> None:
+    """Segment the test cases of SPLIT by trained segmenters, under every proposal, the true range, and the whole scan.
+
+    RUN_DIR: folders of `finetune train`. Nothing is trained; each run is paired with the classifier of its own training set.
+    """
+    logger.info("radnet3d %s liver study-segmenters, %d runs", __version__, len(run_dirs))
+    from radnet3d.training.loop import choose_device
+    from radnet3d.training.proposal_study import study_proposals
+
+    proposed = pd.concat([read_table(path, PROPOSED) for path in proposed_paths], ignore_index=True)
+    rows = study_proposals(cases_path, split_path, proposed, run_dirs, device=choose_device(threads))
+    write_table(rows, out_path, PROPOSAL_CASES)
+    for method, dice in rows.groupby("method", sort=False)["dice_per_case"]:
+        logger.info("%s: Dice per case %.3f over %d masks", method, dice.mean(), len(dice))

@@ -1,7 +1,7 @@
 """`radnet3d params`: check and explain parameter files."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import click
 import yaml
@@ -61,8 +61,11 @@ def describe(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str, s
     rows: list[tuple[str, str, str]] = []
     for name, field in model.model_fields.items():
         kind = field.annotation
+        named = get_args(kind)[1] if get_origin(kind) is dict else None  # sections that the user names
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             rows += describe(kind, f"{prefix}{name}.")
+        elif isinstance(named, type) and issubclass(named, BaseModel):
+            rows += describe(named, f"{prefix}{name}.NAME.")
         else:
             shown = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
             rows.append((prefix + name, shown, field.description or (model.__doc__ or "").splitlines()[0]))

@@ -7,6 +7,7 @@ import click
 import pandas as pd
 
 from radnet3d import __version__
+from radnet3d.atomic import write_json
 from radnet3d.params import Comparison, Pretrain, parse_section
 from radnet3d.runs import ControlRun, PretrainRun, read_run
 from radnet3d.splits import split_patients
@@ -44,7 +45,7 @@ def split(targets: Path, volumes: tuple[Path, ...], out_path: Path, settings: st
 def train(run_path: Path, out_dir: Path) -> None:
     """Pretrain as RUN.json says (see `radnet3d runs write`); a killed run goes on when called again.
 
-    OUT_DIR gets checkpoint.pt, history.csv, predictions.parquet, environment.json and run.json.
+    OUT_DIR gets checkpoint.pt, history.csv, predictions.parquet, metrics.json, environment.json and run.json.
     """
     log.info("radnet3d %s pretrain train %s", __version__, run_path)
     from radnet3d.models.checkpoint import save_checkpoint
@@ -56,6 +57,7 @@ def train(run_path: Path, out_dir: Path) -> None:
         done = pretrain(run, state_path=folder / STATE)
         write_table(done.history, folder / "history.csv", HISTORY)
         write_table(done.predictions, folder / "predictions.parquet", PREDICTIONS)
+        write_json(folder / "metrics.json", done.metrics)
         save_checkpoint(done.checkpoint, folder / "checkpoint.pt")
     log.info("%d test series of %d patients", len(done.predictions), done.predictions["PatientID"].nunique())
 
@@ -83,7 +85,7 @@ def score(predictions_path: Path, out_path: Path, settings: str) -> None:
 def control(run_path: Path, out_dir: Path) -> None:
     """Train a liver segmenter on the `control` cases of the split: its encoder is the positive control.
 
-    OUT_DIR gets checkpoint.pt, history.csv, environment.json and run.json.
+    OUT_DIR gets checkpoint.pt, history.csv, metrics.json, environment.json and run.json.
     """
     log.info("radnet3d %s pretrain control %s", __version__, run_path)
     from radnet3d.models.checkpoint import save_checkpoint
@@ -92,7 +94,8 @@ def control(run_path: Path, out_dir: Path) -> None:
 
     run = read_run(run_path, ControlRun)
     with training_directory(run_path, out_dir, n_threads=run.settings.finetune.n_threads) as folder:
-        checkpoint, history = train_control(run, state_path=folder / STATE)
+        checkpoint, history, metrics = train_control(run, state_path=folder / STATE)
         write_table(history, folder / "history.csv", HISTORY)
+        write_json(folder / "metrics.json", metrics)
         save_checkpoint(checkpoint, folder / "checkpoint.pt")
     log.info("trained on %d patients", len(checkpoint.patients))

@@ -32,11 +32,12 @@ def commands() -> None:
 def build(results_dir: Path, out: Path, settings: str, note_files: tuple[Path, ...]) -> None:
     """Make one self-contained page, OUT.html, from RESULTS_DIR.
 
-    Read where they exist, and said to be missing where not: transfer/{comparison,against_shuffled}.csv,
-    finetune/{rates/*.json,split/split.csv,runs/*/metrics.json}, liver/proposals.csv, pretrain/{split.csv,*/heads.csv},
+    Read where they exist, and said to be missing where not: transfer/{comparison,secondary,labels_saved,power,
+    task_comparison,costs,proposals}.csv, finetune/{rates/liver/*.json,split/liver/{split,leakage}.csv,
+    runs/liver/*/metrics.json}, liver/proposals.csv, pretrain/{split.csv,*/heads.csv,*/history.csv},
     raw/{summary,attribution,missing}.csv, volumes/*/volumes.parquet, volumes/*/excluded.csv, benchmarks/**.tsv,
-    **/environment.json, and figures/NAME.svg or .png of dice, differences, overlays, proposals, heads, curves,
-    label_accuracy, census, contact_sheet.
+    **/environment.json, and figures/NAME.svg or .png of dice, differences, labels_saved, ablation, other_arms, tasks,
+    overlays, proposals, proposal_study, heads, curves, label_accuracy, census, contact_sheet.
     """
     log.info("radnet3d %s report build", __version__)
     from radnet3d.reporting.build import build_page

@@ -9,9 +9,9 @@ import click
 
 from radnet3d import __version__
 from radnet3d.atomic import write_json
-from radnet3d.errors import ParamsError
-from radnet3d.params import load_params
-from radnet3d.runs import RUNS, make_run
+from radnet3d.errors import ParamsError, StaleResultError
+from radnet3d.params import Params, load_params
+from radnet3d.runs import RUNS, FinetuneSections, make_run, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,28 @@ def check(results_dir: Path, params_path: Path) -> None:
     log.info("radnet3d %s runs check", __version__)
     from radnet3d.evaluation.collection import check_settings
 
-    asked = load_params(params_path).model_dump(mode="json")
-    records = sorted([*results_dir.glob("pretrain/*/run.json"), *results_dir.glob("finetune/*/*/run.json")])
+    params = load_params(params_path)
+    records = sorted([*results_dir.glob("pretrain/*/run.json"), *results_dir.glob("finetune/*/*/*/run.json")])
     for path in records:
-        for section, made_with in json.loads(path.read_text(encoding="utf-8"))["settings"].items():
-            check_settings(path.parent, section, made_with, {name: asked[section].get(name) for name in made_with})
+        content = json.loads(path.read_text(encoding="utf-8"))
+        wanted = asked_settings(params, content["kind"], content["factors"], path.parent)
+        for section, made_with in content["settings"].items():
+            check_settings(path.parent, section, made_with, wanted.get(section))
     log.info("%d records agree with %s", len(records), params_path)
+
+
+def asked_settings(params: Params, kind: str, factors: dict[str, Any], run_dir: Path) -> dict[str, Any]:
+    """Return the settings that a record of this kind and of these factors would hold now.
+
+    Raises StaleResultError if a fine-tuning is of a task or an arm that there is not any more.
+    """
+    if kind != "finetune":
+        return settings_of(RUNS[kind], params.model_dump(mode="json"))
+    sections = FinetuneSections(**{name: getattr(params, name) for name in FinetuneSections.model_fields})
+    task, init = factors["task"], factors["init"]
+    if task not in sections.grids or init not in sections.grids[task].arms:
+        raise StaleResultError(f"{run_dir}: a run of task '{task}' and arm '{init}', which params.yaml does not have")
+    return sections.settings(task, init)
 
 
 def parse(text: str, option: str) -> dict[str, Any]:

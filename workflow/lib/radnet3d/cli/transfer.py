@@ -10,23 +10,41 @@ from radnet3d.atomic import write_json
 from radnet3d.errors import ParamsError
 from radnet3d.evaluation.collection import collect_runs
 from radnet3d.evaluation.comparison import compare as compare_cases
-from radnet3d.evaluation.comparison import compare_with_shuffled, flat_metrics
-from radnet3d.params import Comparison, Finetune, Input, Network, Proposal, Section, Volumes, parse_section
-from radnet3d.tables import CASES, COMPARISON, RUNS, read_table, write_table
+from radnet3d.evaluation.comparison import flat_metrics
+from radnet3d.evaluation.costs import sum_costs
+from radnet3d.evaluation.labels_saved import labels_saved
+from radnet3d.evaluation.power import power_table
+from radnet3d.evaluation.proposals import compare_proposals as compare_ways
+from radnet3d.evaluation.secondary import compare_secondary
+from radnet3d.evaluation.task_comparison import compare_tasks
+from radnet3d.params import LIVER, Comparison, Finetune, Name, Section, Task, parse_section
+from radnet3d.runs import FinetuneSections
+from radnet3d.tables import (
+    CASES,
+    COMPARISON,
+    COSTS,
+    LABELS_SAVED,
+    POWER,
+    PROPOSAL_CASES,
+    PROPOSAL_STUDY,
+    RUNS,
+    SECONDARY,
+    TASK_COMPARISON,
+    read_table,
+    write_table,
+)
 
 log = logging.getLogger(__name__)
 
 PATH = click.Path(path_type=Path)
 
 
-class Asked(Section):
-    """The sections of params.yaml that decide what a fine-tuning run is."""
+class Protocol(Section):
+    """The sections of params.yaml that say what is compared with what, and how."""
 
+    comparison: Comparison
     finetune: Finetune
-    network: Network
-    input: Input
-    volumes: Volumes
-    proposal: Proposal
+    tasks: dict[Name, Task]
 
 
 @click.group("transfer")
@@ -37,41 +55,88 @@ def commands() -> None:
 @commands.command()
 @click.argument("run_dirs", nargs=-1, required=True, type=PATH)
 @click.argument("out_dir", type=PATH)
-@click.option("--settings", required=True, help="JSON of params sections finetune, network, input, volumes, proposal")
+@click.option("--settings", required=True, help=f"JSON of params sections {', '.join(FinetuneSections.model_fields)}")
 def collect(run_dirs: tuple[Path, ...], out_dir: Path, settings: str) -> None:
     """Gather RUN_DIRS (run.json, metrics.json, cases.csv, environment.json each) into OUT_DIR/runs.csv and cases.csv.
 
-    Refused: a run made with other settings or scored on other than test cases, a missing, doubled or unasked cell of the grid inits x n_train x
-    subset_seeds x init_seeds, runs that were tested on different cases.
+    Refused: a run made with other settings or scored on other than test cases, a missing, doubled or unasked cell of the grid arms x n_train x
+    subsets x init_seeds, runs that were tested on different cases.
     """
     log.info("radnet3d %s transfer collect", __version__)
-    asked = parse_section(Asked, settings).model_dump(mode="json")
-    runs, cases = collect_runs(list(run_dirs), asked)
+    runs, cases = collect_runs(list(run_dirs), parse_section(FinetuneSections, settings))
     write_table(runs, out_dir / "runs.csv", RUNS)
     write_table(cases, out_dir / "cases.csv", CASES)
-    log.info("%d runs, %d test cases each, %d rows", len(runs), runs["n_cases"].iloc[0], len(cases))
+    for task, of_task in runs.groupby("task", sort=False):
+        log.info("%s: %d runs, %d test cases each", task, len(of_task), of_task["n_cases"].iloc[0])
 
 
 @commands.command()
 @click.argument("runs_path", metavar="RUNS", type=PATH)
 @click.argument("cases_path", metavar="CASES", type=PATH)
 @click.argument("out_dir", type=PATH)
-@click.option("--settings", required=True, help="JSON of params section comparison")
+@click.option("--settings", required=True, help="JSON of params sections comparison, finetune, tasks")
 def compare(runs_path: Path, cases_path: Path, out_dir: Path, settings: str) -> None:
-    """Compare initialisations at each n_train: OUT_DIR/comparison.csv, against_shuffled.csv and metrics.json.
+    """Compare arms at each n_train as finetune.arms says: tables and metrics.json in OUT_DIR.
 
-    comparison.csv: each init with scratch; against_shuffled.csv: header labels with shuffled ones (no rows without
-    both arms). RUNS and CASES are the tables `transfer collect` writes; they must hold the same runs.
+    comparison.csv (Dice), secondary.csv (the other metrics), labels_saved.csv (cases that the arm from scratch needs
+    instead), power.csv (what could have been shown), all of the liver; task_comparison.csv, of classifications. RUNS and CASES are the tables `transfer collect` writes; they must
+    hold the same runs.
     """
     log.info("radnet3d %s transfer compare", __version__)
-    wanted = parse_section(Comparison, settings)
+    wanted = parse_section(Protocol, settings)
     runs, cases = read_table(runs_path, RUNS), read_table(cases_path, CASES)
-    if set(runs["run_id"]) != set(cases["run_id"]):
-        differing = sorted(set(runs["run_id"]) ^ set(cases["run_id"]))
+    named = [set(zip(table["task"], table["run_id"], strict=True)) for table in (runs, cases)]
+    if named[0] != named[1]:
+        differing = sorted(" ".join(run) for run in named[0] ^ named[1])
         raise ParamsError(f"{runs_path} and {cases_path}: wanted the same runs, found only in one: {differing}")
-    comparison = compare_cases(cases, wanted)
+    of_study = (cases[cases["task"] == LIVER], wanted.finetune.against, wanted.comparison)
+    comparison = compare_cases(*of_study)
     write_table(comparison, out_dir / "comparison.csv", COMPARISON)
-    write_table(compare_with_shuffled(cases, wanted), out_dir / "against_shuffled.csv", COMPARISON)
+    write_table(compare_secondary(*of_study), out_dir / "secondary.csv", SECONDARY)
+    write_table(labels_saved(*of_study), out_dir / "labels_saved.csv", LABELS_SAVED)
+    write_table(power_table(*of_study), out_dir / "power.csv", POWER)
+    of_tasks = compare_tasks(cases, wanted.finetune, wanted.tasks, wanted.comparison)
+    write_table(of_tasks, out_dir / "task_comparison.csv", TASK_COMPARISON)
     write_json(out_dir / "metrics.json", flat_metrics(comparison))
+    for fixed, rows in comparison[comparison["fixed"] != ""].groupby("fixed"):
+        sizes = sorted(rows["n_train"].unique().tolist())
+        log.warning("one %s at n_train %s: intervals and verdicts there hold for that one", fixed, sizes)
     for verdict, number in comparison["verdict"].value_counts().items():
-        log.info("%s: %d of %d comparisons", verdict, number, len(comparison))
+        log.info("%s: %d of %d rows", verdict, number, len(comparison))
+
+
+@commands.command("compare-proposals")
+@click.argument("cases_path", metavar="PROPOSAL_CASES", type=PATH)
+@click.argument("out_path", metavar="OUT.csv", type=PATH)
+@click.option("--settings", required=True, help="JSON of params section comparison")
+def compare_proposals(cases_path: Path, out_path: Path, settings: str) -> None:
+    """Sum up ways to find the liver's slices, with intervals. PROPOSAL_CASES: table of `liver study-segmenters`."""
+    log.info("radnet3d %s transfer compare-proposals", __version__)
+    study = compare_ways(read_table(cases_path, PROPOSAL_CASES), parse_section(Comparison, settings))
+    write_table(study, out_path, PROPOSAL_STUDY)
+    for row in study.to_dict("records"):
+        where = (row["method"], row["init"], row["n_train"])
+        log.info("%s, %s at n_train %d:", *where)
+        log.info(
+            "recall %.3f, %.0f mm too many, Dice per case %.3f",
+            row["recall"],
+            row["extra_mm"],
+            row["dice_per_case_mean"],
+        )
+
+
+@commands.command()
+@click.argument("run_dirs", nargs=-1, required=True, type=PATH)
+@click.argument("out_path", metavar="OUT.csv", type=PATH)
+@click.option(
+    "--encoder-dir", "encoder_dirs", multiple=True, type=PATH, help="folder of an encoder, of one seed; repeat"
+)
+def costs(run_dirs: tuple[Path, ...], out_path: Path, encoder_dirs: tuple[Path, ...]) -> None:
+    """Say what one run of each arm cost, and its pretraining: seconds, CPU seconds, samples, operations.
+
+    RUN_DIRS: folders of `finetune train`. Encoders: folders of `pretrain train` and `pretrain control`.
+    """
+    log.info("radnet3d %s transfer costs", __version__)
+    rows = sum_costs(list(run_dirs), list(encoder_dirs))
+    write_table(rows, out_path, COSTS)
+    log.info("%d arms, %d runs, %d encoders", len(rows), len(run_dirs), len(encoder_dirs))

@@ -1,7 +1,6 @@
 """Fine-tuning runs gathered into two tables, refused if they do not belong to one experiment."""
 
 import json
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,63 +9,106 @@ import pandas as pd
 
 from radnet3d.errors import StaleResultError, TableError
 from radnet3d.evaluation.comparison import FAILURE_DICE
-from radnet3d.runs import FinetuneRun, read_run, settings_of
-from radnet3d.tables import RUN_CASES, read_table
+from radnet3d.params import LIVER, Cell, Finetune
+from radnet3d.runs import FinetuneRun, FinetuneSections, read_run
+from radnet3d.tables import CASES, CLASSIFIED, RUN_CASES, check_table, read_table
 
-TASK = "liver"
-FACTORS = ("init", "n_train", "subset_seed", "init_seed")
-GRID_KEYS = {"init": "inits", "n_train": "n_train", "subset_seed": "subset_seeds", "init_seed": "init_seeds"}
-"""Keys of `finetune` that say which runs there are; records hold only the recipe of how one is made."""
+FACTORS = Cell._fields
+ABSENT: dict[str, Any] = {"is_empty": False, "label": "", "predicted": ""}
+"""What columns hold that a task does not have; the others are numbers, and NaN."""
+ARM_FACTORS = ("encoder", "network", "trains", "steps_times")
+"""What a record says of its arm."""
 
 
-def collect_runs(run_dirs: list[Path], asked: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return (tables.RUNS, tables.CASES) of finished run folders.
+def collect_runs(run_dirs: list[Path], asked: FinetuneSections) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (tables.RUNS, tables.CASES) of finished run folders of all tasks, liver segmentation first.
 
-    `asked`: the sections of params.yaml a run records, as they are now (JSON values, `finetune` with its grid).
-    Raises StaleResultError naming run, key, found and wanted where a run was made otherwise, or where a cell of the
-    grid is missing, there twice, or not asked for; TableError where runs were tested on different cases.
+    `asked`: the sections of params.yaml as they are now. Raises StaleResultError naming run, key, found and wanted where a
+    run was made otherwise, or where a cell of its task's grid is missing, there twice, or not asked for; TableError where
+    runs of one task were tested on different cases.
     """
     records = [collect_run(run_dir, asked) for run_dir in run_dirs]
-    runs = pd.DataFrame([record for record, _ in records])
-    check_grid(runs, asked["finetune"])
+    parts = []
+    for task, grid in asked.grids.items():
+        of_task = [(row, frame) for row, frame in records if row["task"] == task]
+        parts.append(order_task(of_task, grid, task))
+    runs = pd.concat([runs for runs, _ in parts], ignore_index=True)
+    cases = pd.concat([filled(cases) for _, cases in parts], ignore_index=True)
+    return runs, check_table(cases, CASES, name="cases of all runs")
+
+
+def order_task(
+    records: list[tuple[dict[str, Any], pd.DataFrame]], grid: Finetune, task: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the runs of one task and their cases, arm by arm, sizes and seeds ascending. Raises as `collect_runs`."""
+    runs = pd.DataFrame([row for row, _ in records], columns=None if records else FACTORS)
+    check_grid(runs, grid, task)
     cases = pd.concat([frame for _, frame in records], ignore_index=True)
     check_same_cases(cases)
-    rank = {init: place for place, init in enumerate(asked["finetune"]["inits"])}
+    rank = {init: place for place, init in enumerate(grid.arms)}
     runs = runs.sort_values(list(FACTORS), key=lambda s: s.map(rank) if s.name == "init" else s, ignore_index=True)
     order = {run_id: place for place, run_id in enumerate(runs["run_id"])}
     cases = cases.sort_values(["run_id", "case_id"], key=lambda s: s.map(order) if s.name == "run_id" else s)
     return runs, cases.reset_index(drop=True)
 
 
-def collect_run(run_dir: Path, asked: dict[str, Any]) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return one run as a row of tables.RUNS and its test cases as rows of tables.CASES. Raises StaleResultError."""
+def collect_run(run_dir: Path, asked: FinetuneSections) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return one run as a row of tables.RUNS and its test cases as rows of its task. Raises StaleResultError."""
     record = read_run(run_dir / "run.json", FinetuneRun)
     metrics = read_json(run_dir / "metrics.json")
     environment = read_json(run_dir / "environment.json")
-    check_settings(run_dir, "settings", record.settings.model_dump(mode="json"), settings_of(FinetuneRun, asked))
-    check_settings(run_dir, "factors.evaluate_on", record.factors.evaluate_on, "test")
-    rate, grid = record.factors.learning_rate, asked["finetune"]["learning_rates"]
-    if rate not in grid:
-        raise StaleResultError(f"{run_dir}: factors.learning_rate: the run was made with {rate}, wanted one of {grid}")
-    frame = read_table(run_dir / "cases.csv", RUN_CASES)
-    factors = {"task": TASK, **{name: getattr(record.factors, name) for name in FACTORS}}
-    mean = float(frame["dice_per_case"].mean())
-    said = metrics["dice_per_case_mean"]  # none where no case is defined
+    check_record(run_dir, record, asked)
+    metric = str(metrics["metric"])
+    frame = read_table(run_dir / "cases.csv", RUN_CASES if record.factors.task == LIVER else CLASSIFIED)
+    factors = {name: getattr(record.factors, name) for name in ("task", *FACTORS)}
+    mean = float(frame[metric].mean())
+    said = metrics[f"{metric}_mean"]  # none where no case is defined
     if not np.isclose(mean, np.nan if said is None else said, atol=1e-4, equal_nan=True):
-        raise StaleResultError(f"{run_dir}: metrics.json says dice_per_case_mean {said}, cases.csv gives {mean:.6f}")
+        raise StaleResultError(f"{run_dir}: metrics.json says {metric}_mean {said}, cases.csv gives {mean:.6f}")
     run_id = record.factors.run_id
     row = {
         "run_id": run_id,
         **factors,
         "learning_rate": record.factors.learning_rate,
-        "steps": record.settings.finetune.steps,
-        "dice_per_case_mean": mean,
+        "steps": record.settings.finetune.steps * record.factors.steps_times,
+        "metric": metric,
+        **dict.fromkeys(("dice_per_case_mean", "correct_mean"), np.nan),
+        f"{metric}_mean": mean,
+        "balanced_accuracy": metrics.get("balanced_accuracy", np.nan),
         "n_cases": len(frame),
-        "n_failures": int((frame["dice_per_case"] < FAILURE_DICE).sum()),
-        "n_empty": int(frame["is_empty"].sum()),
+        "n_failures": int((frame[metric] < FAILURE_DICE).sum()),  # of a classification: wrong answers
+        "n_empty": int(frame.get("is_empty", pd.Series(dtype=bool)).sum()),
         "seconds": float(environment["seconds"]),
     }
     return row, frame.assign(run_id=run_id, **factors)
+
+
+def check_record(run_dir: Path, record: FinetuneRun, asked: FinetuneSections) -> None:
+    """Raise StaleResultError naming what a run was made with otherwise than is asked for."""
+    factors = record.factors
+    grid = asked.grids.get(factors.task)
+    if grid is None:
+        raise StaleResultError(
+            f"{run_dir}: factors.task: the run was made for {factors.task!r}, wanted {list(asked.grids)}"
+        )
+    check_settings(run_dir, "factors.evaluate_on", factors.evaluate_on, "test")
+    arm = grid.arms.get(factors.init)
+    if arm is None:
+        return  # the check of the grid says so
+    found = factors.model_dump(include=set(ARM_FACTORS))
+    check_settings(run_dir, "factors", found, arm.model_dump(include=set(ARM_FACTORS)))
+    settings = record.settings.model_dump(mode="json")
+    check_settings(run_dir, "settings", settings, asked.settings(factors.task, factors.init))
+    if factors.learning_rate not in grid.learning_rates:
+        raise StaleResultError(
+            f"{run_dir}: factors.learning_rate: the run was made with {factors.learning_rate}, "
+            f"wanted one of {list(grid.learning_rates)}"
+        )
+
+
+def filled(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return the cases of one task with the columns of all tasks."""
+    return cases.assign(**{name: ABSENT.get(name, np.nan) for name in CASES.columns if name not in cases})
 
 
 def check_settings(run_dir: Path, key: str, found: Any, wanted: Any) -> None:
@@ -78,9 +120,9 @@ def check_settings(run_dir: Path, key: str, found: Any, wanted: Any) -> None:
         raise StaleResultError(f"{run_dir}: {key}: the run was made with {found!r}, asked for is {wanted!r}")
 
 
-def check_grid(runs: pd.DataFrame, finetune: dict[str, Any]) -> None:
+def check_grid(runs: pd.DataFrame, finetune: Finetune, task: str) -> None:
     """Raise StaleResultError naming the cells of the grid that are missing, there twice, or not asked for."""
-    wanted: set[tuple[object, ...]] = set(product(*(finetune[GRID_KEYS[name]] for name in FACTORS)))
+    wanted: set[tuple[object, ...]] = set(finetune.cells())
     found: list[tuple[object, ...]] = list(zip(*(runs[name] for name in FACTORS), strict=True))
     faults = {
         "missing": sorted(wanted - set(found), key=str),
@@ -90,7 +132,7 @@ def check_grid(runs: pd.DataFrame, finetune: dict[str, Any]) -> None:
     said = [f"{fault}: {', '.join(cell_name(cell) for cell in those)}" for fault, those in faults.items() if those]
     if said:
         raise StaleResultError(
-            f"{len(found)} runs for a grid of {len(wanted)} cells ({'-'.join(FACTORS)}); {'; '.join(said)}"
+            f"{task}: {len(found)} runs for a grid of {len(wanted)} cells ({'-'.join(FACTORS)}); {'; '.join(said)}"
         )
 
 

@@ -1,25 +1,27 @@
 """Learning curves of pretraining: loss in training, scores on validation patients."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.figure import Figure
 
-from radnet3d.figures.style import ENCODERS, new_figure, styled
+from radnet3d.figures.style import Look, new_figure, styled
 
 
 @styled
-def draw(histories: dict[str, pd.DataFrame]) -> Figure:
-    """Return a panel a quantity: train (thin) and validation (thick) against steps, one colour an encoder.
+def draw(every: pd.DataFrame, looks: Mapping[str, Look]) -> Figure:
+    """Return a panel a quantity: train (thin) and validation (thick) against steps, a colour an encoder, a line a seed.
 
-    `histories`: encoder -> tables.HISTORY.
+    `every`: tables.HISTORY of all encoders shown, with `encoder`, a key of `looks`, and `seed`.
     """
-    every = pd.concat([frame.assign(encoder=encoder) for encoder, frame in histories.items()])
     names = list(dict.fromkeys(every["name"]))
     n_columns = min(3, len(names))
     n_rows = -(-len(names) // n_columns)
     figure, panels = new_figure(0.6 + 1.9 * n_rows, n_rows, n_columns)
     for axes, name in zip(panels, names, strict=False):
-        for (encoder, split), rows in every[every["name"] == name].groupby(["encoder", "split"], sort=False):
-            look, is_train = ENCODERS[str(encoder)], split == "train"
+        lines = every[every["name"] == name].groupby(["encoder", "split", "seed"], sort=False)
+        for (encoder, split, _), rows in lines:
+            look, is_train = looks[str(encoder)], split == "train"
             axes.plot(
                 rows["step"], rows["value"], color=look.colour, linewidth=0.8 if is_train else 2.0,
                 alpha=0.7 if is_train else 1.0, label=f"{look.name}, {split}",

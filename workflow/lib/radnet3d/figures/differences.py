@@ -1,33 +1,51 @@
-"""Paired differences to scratch, with their intervals and the margin named beforehand."""
+"""Paired differences of arms with several sizes, with their intervals and the margin named beforehand."""
 
-import numpy as np
+from collections.abc import Mapping
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from radnet3d.figures.style import ARMS, FAINT, GREY, new_figure, styled
+from radnet3d.figures.style import FAINT, GREY, Look, new_figure, spread, styled
+
+N_COLUMNS = 4
 
 
 @styled
-def draw(comparison: pd.DataFrame, margin_dice: float) -> Figure:
-    """Return one panel an arm: difference of Dice per case to scratch against size; the band is +- `margin_dice`."""
-    arms = [init for init in dict.fromkeys(comparison["init"]) if init != "scratch"]
-    figure, panels = new_figure(3.2, 1, len(arms), sharey=True)
+def draw(comparison: pd.DataFrame, margin_dice: float, looks: Mapping[str, Look], main: list[str]) -> Figure:
+    """Return one panel an arm and reference: difference of Dice per case against size; the band is +- `margin_dice`.
+
+    `comparison`: tables.COMPARISON. Shown are the arms of `main`, and others with more than one size.
+    """
+    compared = comparison[comparison["reference"] != ""].groupby(["init", "reference"], sort=False)
+    pairs = {(str(init), str(reference)): rows for (init, reference), rows in compared if init in main or len(rows) > 1}
+    places = list(looks)
+    shown = sorted(pairs, key=lambda pair: (places.index(pair[0]), places.index(pair[1])))
+    n_columns = min(N_COLUMNS, max(1, len(shown)))
+    n_rows = max(1, -(-len(shown) // n_columns))
+    figure, panels = new_figure(2.9 * n_rows + 0.2, n_rows, n_columns, sharey=True)
     sizes = sorted(comparison["n_train"].unique())
-    for axes, init in zip(panels, arms, strict=True):
-        look, rows = ARMS[init], comparison[comparison["init"] == init].sort_values("n_train")
-        places = np.array([sizes.index(n) for n in rows["n_train"]])
-        difference = rows["difference"].to_numpy()
-        spread = np.abs(rows[["difference_low", "difference_high"]].to_numpy().T - difference)
-        axes.axhspan(-margin_dice, margin_dice, color=FAINT, alpha=0.6, linewidth=0)
-        axes.axhline(0, color=GREY, linewidth=1)
-        axes.errorbar(
-            places, difference, spread, color=look.colour, marker=look.marker, linestyle="none", capsize=4, elinewidth=2,
-            markeredgecolor="white", markersize=9,
-        )  # fmt: skip
-        axes.set_title(look.name, color=look.colour)
-        axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
-        axes.set_xlim(-0.5, len(sizes) - 0.5)
+    for axes, pair in zip(panels, shown, strict=False):
+        draw_pair(axes, pairs[pair], margin_dice, looks[pair[0]], sizes)
+        axes.set_title(f"{looks[pair[0]].name}\n− {looks[pair[1]].name}", color=looks[pair[0]].colour, fontsize=9)
+    for axes in panels[len(shown) :]:
+        axes.remove()
+    for axes in panels[max(0, len(shown) - n_columns) : len(shown)]:
         axes.set_xlabel("training cases, n")
-        axes.grid(axis="x", visible=False)
-    panels[0].set_ylabel(f"difference of Dice per case to scratch\n(paired; band: margin of ±{margin_dice:g})")
+        axes.tick_params(labelbottom=True)
+    figure.supylabel(f"difference of Dice per case (paired; band: margin of ±{margin_dice:g})", fontsize=9)
     return figure
+
+
+def draw_pair(axes: Axes, rows: pd.DataFrame, margin_dice: float, look: Look, sizes: list[int]) -> None:
+    """Draw the differences of one arm to one other."""
+    axes.axhspan(-margin_dice, margin_dice, color=FAINT, alpha=0.6, linewidth=0)
+    axes.axhline(0, color=GREY, linewidth=1)
+    axes.errorbar(
+        [sizes.index(n) for n in rows["n_train"]], rows["difference"],
+        spread(rows, "difference", "difference_low", "difference_high"), color=look.colour, marker=look.marker,
+        linestyle="none", capsize=3, elinewidth=1.8, markeredgecolor="white", markersize=8,
+    )  # fmt: skip
+    axes.set_xticks(range(len(sizes)), [str(size) for size in sizes])
+    axes.set_xlim(-0.5, len(sizes) - 0.5)
+    axes.grid(axis="x", visible=False)

@@ -1,5 +1,6 @@
 """Predicted livers drawn over the scan: best, median and worst test case, arm beside arm."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from radnet3d.figures.style import ARMS, new_figure, styled
+from radnet3d.figures.style import Look, new_figure, styled
 
 TRUTH_COLOUR, PREDICTED_COLOUR = "white", "#ff7a2f"  # bright on grey tissue; the column says which arm
 BODY_HU = -300  # between lung and fat
@@ -29,7 +30,7 @@ class Overlay(NamedTuple):
 
 
 @styled
-def draw(overlays: list[Overlay], ct_window_hu: tuple[float, float]) -> Figure:
+def draw(overlays: list[Overlay], ct_window_hu: tuple[float, float], looks: Mapping[str, Look]) -> Figure:
     """Return a column an arm and two rows a case: the axial and the coronal slice with most true liver.
 
     White: the truth. Orange: the prediction. As radiologists look at it: the patient's left is on the right.
@@ -40,15 +41,14 @@ def draw(overlays: list[Overlay], ct_window_hu: tuple[float, float]) -> Figure:
     for overlay in overlays:
         column, row = inits.index(overlay.init), 2 * places.index(overlay.place)
         axial, coronal = (all_axes[(row + below) * len(inits) + column] for below in (0, 1))
-        draw_case(axial, coronal, overlay, ct_window_hu)
+        draw_case(axial, coronal, overlay, ct_window_hu, looks[overlay.init])
         if column == 0:
             axial.set_ylabel(f"{overlay.place}: case {overlay.case_id}", fontsize=9, weight="bold")
     return figure
 
 
-def draw_case(axial: Axes, coronal: Axes, overlay: Overlay, ct_window_hu: tuple[float, float]) -> None:
+def draw_case(axial: Axes, coronal: Axes, overlay: Overlay, ct_window_hu: tuple[float, float], look: Look) -> None:
     """Draw the two slices of one case and arm, cut to the body."""
-    look = ARMS[overlay.init]
     z = int(overlay.truth.sum(axis=(1, 2)).argmax())
     y = int(overlay.truth.sum(axis=(0, 2)).argmax())
     dz, dy, dx = overlay.spacing_zyx_mm

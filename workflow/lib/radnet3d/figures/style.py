@@ -1,16 +1,19 @@
 """One visual language for all figures: sizes, colours that colour-blind readers tell apart, files without dates.
 
-Colours are those of Okabe and Ito (2008, 'Color universal design'); an init keeps its colour and marker everywhere.
+Colours are those of Okabe and Ito (2008, 'Color universal design'); an arm keeps its colour and marker everywhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec
 
 import matplotlib as mpl
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from radnet3d.atomic import replacing
 
@@ -33,13 +36,24 @@ class Look(NamedTuple):
     marker: str
 
 
-ARMS = {
-    "scratch": Look("from scratch", GREY, "o"),
-    "pretrained": Look("header labels", BLUE, "s"),
-    "shuffled": Look("shuffled labels", ORANGE, "^"),
-    "control": Look("positive control", GREEN, "D"),
-}
-ENCODERS = {"dicom": ARMS["pretrained"], "shuffled": ARMS["shuffled"], "control": ARMS["control"]}
+DARK = "#20262c"
+KEPT = {"scratch": (GREY, "o"), "pretrained": (BLUE, "s"), "shuffled": (ORANGE, "^"), "control": (GREEN, "D")}
+"""The arms that look alike in every study."""
+KEPT_ENCODERS = {"dicom": KEPT["pretrained"], "shuffled": KEPT["shuffled"], "control": KEPT["control"]}
+OTHER_COLOURS = (VERMILION, SKY, PURPLE, DARK)
+OTHER_MARKERS = ("v", "P", "X", "<", ">", "h", "d")
+"""Of all other arms: told apart by both together, so the first 28 are."""
+
+
+def looks(names: Mapping[str, str], kept: Mapping[str, tuple[str, str]] = KEPT) -> dict[str, Look]:
+    """Return how each arm is named and drawn. `names`: arm -> short name, in the order in which arms are listed."""
+    others = [name for name in names if name not in kept]
+    drawn = {
+        name: (OTHER_COLOURS[place % len(OTHER_COLOURS)], OTHER_MARKERS[place % len(OTHER_MARKERS)])
+        for place, name in enumerate(others)
+    }
+    return {key: Look(name, *(kept[key] if key in kept else drawn[key])) for key, name in names.items()}
+
 
 RC = {
     "font.family": "sans-serif",
@@ -88,6 +102,13 @@ def new_figure(height_in: float, n_rows: int = 1, n_columns: int = 1, **options:
     """Return a figure of page width and its axes, row by row."""
     figure = Figure(figsize=(PAGE_WIDTH_IN, height_in), layout="constrained")
     return figure, list(figure.subplots(n_rows, n_columns, squeeze=False, **options).ravel())
+
+
+def spread(rows: pd.DataFrame, value: str, low: str, high: str) -> NDArray[np.float64]:
+    """Return the (2, rows) lengths of the bars of an interval around a value; 0 where there is no interval."""
+    values, ends = rows[value].to_numpy(dtype=float), rows[[low, high]].to_numpy(dtype=float)
+    lengths: NDArray[np.float64] = np.nan_to_num(np.abs(ends.T - values))
+    return lengths
 
 
 def mark_synthetic(figure: Figure) -> Figure:

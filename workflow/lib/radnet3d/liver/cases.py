@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from radnet3d.atomic import replacing
 from radnet3d.errors import LiverCaseError
+from radnet3d.volumes.digests import volume_digests
 
 LIVER, TUMOUR = 1, 2
 LABELS = (0, LIVER, TUMOUR)
@@ -26,6 +27,8 @@ class Case:
     volume_hu_zyx: NDArray[np.int16]
     segmentation_zyx: NDArray[Any]
     spacing_zyx_mm: tuple[float, float, float]
+    series_uid: str = ""  # of the DICOM series it was made from, where the source says
+    study_uid: str = ""
 
 
 def check_case(case: Case) -> None:
@@ -69,4 +72,7 @@ def store_case(case: Case, out_dir: Path) -> dict[str, Any]:
         "liver_ml": float(np.count_nonzero(segmentation)) * voxel_ml,
         "tumour_ml": float(np.count_nonzero(segmentation == TUMOUR)) * voxel_ml,
         "image_sha256": hashlib.sha256(volume.tobytes()).hexdigest(),
+        "SeriesInstanceUID": case.series_uid,
+        "StudyInstanceUID": case.study_uid,
+        "slice_digests": volume_digests(volume),
     }

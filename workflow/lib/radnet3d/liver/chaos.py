@@ -61,4 +61,6 @@ def read_case(case_id: str, dicom_dir: Path, mask_dir: Path) -> Case:
         volume_hu_zyx=sitk.GetArrayFromImage(volume),
         segmentation_zyx=sitk.GetArrayFromImage(to_frame(grid.image(segmentation.astype(np.uint8)))),
         spacing_zyx_mm=spacing_zyx_mm(volume),
+        series_uid=str(row["SeriesInstanceUID"]),
+        study_uid=str(row["StudyInstanceUID"]),
     )

@@ -14,19 +14,25 @@ CLASSES = {"sequence": PAPER_SEQUENCES, "view": PAPER_VIEWS, "contrast": PAPER_C
 """Softmax heads and their classes."""
 HEAD_NAMES = (*CLASSES, "body", "spacing")
 UNKNOWN_CLASS = -1
-"""Target of a softmax head that is masked; `body` and `spacing` are masked by NaN."""
+"""Target of a softmax head that is masked; all else is masked by NaN."""
+LEVELS = (2, 3, 4)
+"""Stages the heads look at where `network.heads` is "levels" (ASSUME)."""
+
+SPACING_BETA = 0.1
+"""Beyond this error of log mm the loss of the spacing is linear (ASSUME): squares of small errors teach nothing."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says of a batch; `logits` by head, `features` (N, fc_features) after the ReLU."""
+    """What the network says of a batch; `features` (N, fc_features) after the ReLU."""
 
     features: Tensor
     sequence: Tensor  # (N, 5) logits
     view: Tensor  # (N, 3) logits
     contrast: Tensor  # (N, 2) logits
-    body: Tensor  # (N, 9) logits
-    spacing: Tensor  # (N,) natural logarithm of the slice spacing in mm
+    body: Tensor  # (N, 9) logits of "anywhere", of the deepest level
+    spacing: Tensor  # (N,) natural logarithm of the distance in mm between the slices of the network's input
+    coverage: tuple[Tensor, ...] = ()  # of each level, (N, 9, d, h, w) logits of "here"
 
 
 @dataclass(frozen=True)
@@ -37,44 +43,85 @@ class Targets:
     view: Tensor
     contrast: Tensor
     body: Tensor  # (N, 9) 0, 1 or NaN
-    spacing: Tensor  # (N,) slice spacing in mm, or NaN
+    spacing: Tensor  # (N,) distance in mm between the slices of the network's input, or NaN
+    coverage: Tensor | None = None  # (N, 9, places) 0, 1 or NaN at even places along the body; none: not asked
+    axis: Tensor | None = None  # (N,) which of z, y, x runs along the body
+
+
+class ScaledLinear(nn.Linear):
+    """A linear layer whose weights are divided by the root of their number.
+
+    One learning rate then suits it and the convolutions: an AdamW step changes every weight alike, and a sum over hundreds of
+    features by hundreds of times as much. At rates that suit the encoder, plain heads learn nothing (ASSUME).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (..., out) of (..., in)."""
+        return functional.linear(x, self.weight * self.in_features**-0.5, self.bias)
 
 
 class RadNet(nn.Module):
-    """Encoder, fully connected layer and five heads: (N, 1, D, H, W) to Outputs."""
+    """Encoder, fully connected layer and five heads: (N, 1, D, H, W) to Outputs.
+
+    PAPER (`network.heads` "deepest"): global average pooling of the last stage, FC + ReLU, five linear heads. ASSUME: the
+    body head applies the same two layers at every position and pools its logits (see `pool_positions`), so that an
+    organ counts where it is found; same parameters.
+    ASSUME ("levels"): mean and maximum of stages 2, 3 and 4 go to the FC, and coverage is answered at every position of each of
+    these stages by a layer of its own, so that the features which a decoder takes as skips tell organs apart.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
         self.encoder = Encoder(network)
-        self.fc = nn.Linear(self.encoder.channels[-1], network.fc_features)
+        channels, n_features = self.encoder.channels, network.fc_features
+        is_deepest = network.heads == "deepest"
+        linear = nn.Linear if is_deepest else ScaledLinear
+        n_pooled = channels[-1] if is_deepest else 2 * sum(channels[level] for level in LEVELS)
+        self.fc = linear(n_pooled, n_features)
         self.heads = nn.ModuleDict({
-            "sequence": nn.Linear(network.fc_features, len(PAPER_SEQUENCES)),
-            "view": nn.Linear(network.fc_features, len(PAPER_VIEWS)),
-            "contrast": nn.Linear(network.fc_features, len(PAPER_CONTRASTS)),
-            "body": nn.Linear(network.fc_features, len(PAPER_BODY)),
-            "spacing": nn.Linear(network.fc_features, 1),
+            "sequence": linear(n_features, len(PAPER_SEQUENCES)),
+            "view": linear(n_features, len(PAPER_VIEWS)),
+            "contrast": linear(n_features, len(PAPER_CONTRASTS)),
+            "body": linear(n_features, len(PAPER_BODY)),
+            "spacing": linear(n_features, 1),
         })  # fmt: skip
+        if not is_deepest:
+            self.norms = nn.ModuleList(nn.BatchNorm3d(channels[level]) for level in LEVELS[:-1])
+            self.pooled_norm = nn.BatchNorm1d(n_pooled)  # maxima are many times as large as means
+            self.heads["body"] = nn.ModuleList(linear(channels[level], len(PAPER_BODY)) for level in LEVELS)
 
     def forward(self, x: Tensor) -> Outputs:
-        """Return logits and features; float32 whatever the precision of the encoder.
-
-        PAPER: global average pooling, FC + ReLU, five linear heads.
-        ASSUME: the body head applies the same two layers at every position of the last feature map and pools its
-        logits by log-sum-exp, so that an organ counts where it is found; same parameters, see `pool_positions`.
-        """
-        deepest: Tensor = self.encoder(x)[-1].float()
+        """Return logits and features; float32 whatever the precision of the encoder."""
+        levels = self.encoder(x)
+        look = self.look_at_deepest if self.network.heads == "deepest" else self.look_at_levels
         with torch.autocast(x.device.type, enabled=False):
-            features = torch.relu(self.fc(deepest.mean((2, 3, 4))))
-            by_position = torch.relu(self.fc(deepest.flatten(2).transpose(1, 2)))
+            pooled, coverage = look([level.float() for level in levels])
+            features = torch.relu(self.fc(pooled))
             return Outputs(
                 features=features,
                 sequence=self.heads["sequence"](features),
                 view=self.heads["view"](features),
                 contrast=self.heads["contrast"](features),
-                body=pool_positions(self.heads["body"](by_position)),
+                body=pool_positions(coverage[-1].flatten(1, 3)),
                 spacing=self.heads["spacing"](features).squeeze(1),
+                coverage=tuple(here.movedim(-1, 1) for here in coverage),
             )
+
+    def look_at_deepest(self, levels: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return what goes to the FC, and (N, d, h, w, 9) coverage logits of the last stage."""
+        deepest = levels[-1]
+        return deepest.mean((2, 3, 4)), [self.heads["body"](torch.relu(self.fc(deepest.movedim(1, -1))))]
+
+    def look_at_levels(self, levels: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return what goes to the FC, and (N, d, h, w, 9) coverage logits of each of LEVELS."""
+        stages = [levels[level] for level in LEVELS]  # the last one is normalised by the encoder
+        stages[:-1] = [torch.relu(norm(stage)) for norm, stage in zip(self.norms, stages[:-1], strict=True)]
+        pools = [pool(stage, (2, 3, 4)) for stage in stages for pool in (torch.mean, torch.amax)]
+        coverage = [
+            head(stage.movedim(1, -1)) for head, stage in zip(self.heads["body"].children(), stages, strict=True)
+        ]
+        return self.pooled_norm(torch.cat(pools, dim=1)), coverage
 
 
 def pool_positions(logits: Tensor) -> Tensor:
@@ -85,26 +132,57 @@ def pool_positions(logits: Tensor) -> Tensor:
     return torch.logsumexp(logits, dim=1) - torch.log(torch.tensor(float(logits.shape[1])))
 
 
-def head_losses(outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
+def head_losses(
+    outputs: Outputs, targets: Targets, class_weights: dict[str, Tensor] | None = None
+) -> dict[str, Tensor]:
     """Return the mean loss of each head over its known targets; exactly 0, without a gradient, where none is known.
 
-    Softmax heads: cross entropy. Body: binary cross entropy per organ. Spacing: smooth L1 of log mm (ASSUME).
+    Softmax heads: cross entropy, a class weighted by `class_weights` (softmax head -> one a class; none: all alike).
+    Spacing: smooth L1 of log mm. Body: binary cross entropy per organ, of what the volume shows anywhere plus, where
+    `targets.coverage` says it, of what it shows at each place along the body; the mean over levels (ASSUME).
     """
     losses = {}
     for head in CLASSES:
         target: Tensor = getattr(targets, head)
         known = target != UNKNOWN_CLASS
         each = functional.cross_entropy(getattr(outputs, head), target.clamp(min=0), reduction="none")
+        if class_weights:
+            each = each * class_weights[head][target.clamp(min=0)]
         losses[head] = masked_mean(each, known)
-    known = ~torch.isnan(targets.body)
-    each = functional.binary_cross_entropy_with_logits(
-        outputs.body, torch.nan_to_num(targets.body, nan=0.0), reduction="none"
-    )
-    losses["body"] = masked_mean(each, known)
+    levels = [pool_positions(here.flatten(2).transpose(1, 2)) for here in outputs.coverage] or [outputs.body]
+    losses["body"] = torch.stack([coverage_loss(logits, targets.body) for logits in levels]).mean()
+    if targets.coverage is not None and targets.axis is not None:
+        along = [along_the_body(here, targets.coverage, targets.axis) for here in outputs.coverage]
+        losses["body"] = losses["body"] + torch.stack([coverage_loss(*level) for level in along]).mean()
     known = targets.spacing > 0  # NaN is not
     log_mm = torch.log(torch.where(known, targets.spacing, 1.0))
-    losses["spacing"] = masked_mean(functional.smooth_l1_loss(outputs.spacing, log_mm, reduction="none"), known)
+    each = functional.smooth_l1_loss(outputs.spacing, log_mm, reduction="none", beta=SPACING_BETA)
+    losses["spacing"] = masked_mean(each, known)
     return losses
+
+
+def coverage_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the mean binary cross entropy over known targets, tensors of one shape."""
+    each = functional.binary_cross_entropy_with_logits(logits, torch.nan_to_num(target, nan=0.0), reduction="none")
+    return masked_mean(each, ~torch.isnan(target))
+
+
+def along_the_body(here: Tensor, coverage: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits of one level along the body, pooled across it, and their targets, both flat.
+
+    `here`: (N, 9, d, h, w) logits; `coverage`: (N, 9, places) targets; `axis`: (N,), which of d, h, w runs along the body.
+    A position of the level is known to be 1 or 0 only where all of its places are.
+    """
+    logits, targets = [], []
+    for along in sorted(set(axis.tolist())):
+        chosen = axis == along
+        lines = here[chosen].movedim(along + 2, 1).flatten(3)  # (n, positions, 9, across)
+        logits.append(pool_positions(lines.movedim(3, 2).flatten(0, 1)).flatten())
+        known, n_positions = coverage[chosen], lines.shape[1]
+        lowest = -functional.adaptive_max_pool1d(-torch.nan_to_num(known, nan=0.0), n_positions)
+        highest = functional.adaptive_max_pool1d(torch.nan_to_num(known, nan=1.0), n_positions)
+        targets.append(torch.where(lowest == highest, lowest, torch.nan).transpose(1, 2).flatten())
+    return torch.cat(logits), torch.cat(targets)
 
 
 def masked_mean(values: Tensor, known: Tensor) -> Tensor:

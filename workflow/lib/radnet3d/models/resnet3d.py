@@ -7,6 +7,7 @@ Tensors are (N, C, D, H, W).
 import torch
 from torch import Tensor, nn
 
+from radnet3d.models.levels import LevelEncoder
 from radnet3d.params import Network
 
 
@@ -48,7 +49,7 @@ class Unit(nn.Module):
         return torch.add(residual, self.project(active))
 
 
-class Encoder(nn.Module):
+class Encoder(LevelEncoder):
     """Stem and four stages; every level's features are returned, because the segmenter's decoder needs them."""
 
     def __init__(self, network: Network) -> None:
@@ -77,6 +78,8 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.final_norm = nn.BatchNorm3d(channels)
         self.channels = (stem, *(width * network.expansion for width in network.widths))
+        self.widths = network.widths
+        self.stride = network.stem_stride_zyx
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return features from fine to coarse: stem, stage 1 ... 4 (the last one after norm and ReLU)."""
@@ -97,7 +100,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         elif isinstance(part, nn.Linear):
             nn.init.normal_(part.weight, std=part.in_features**-0.5, generator=generator)
-        elif isinstance(part, nn.BatchNorm3d):
+        elif isinstance(part, nn.BatchNorm3d) and part.affine:
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)
         bias = getattr(part, "bias", None)

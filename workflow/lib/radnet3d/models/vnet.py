@@ -1,13 +1,13 @@
-"""The segmenter: 3D-RADNet's encoder with a mirrored decoder, as in V-Net."""
+"""The segmenter: an encoder with a mirrored decoder, as in V-Net."""
+
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from radnet3d.models.resnet3d import Convolution, Encoder
-from radnet3d.params import Network
-
-Strides = tuple[int, int, int]
+from radnet3d.models.levels import LevelEncoder, Strides
+from radnet3d.models.resnet3d import Convolution
 
 
 class UpBlock(nn.Module):
@@ -32,21 +32,19 @@ class UpBlock(nn.Module):
 class Segmenter(nn.Module):
     """Liver or not, for every voxel: (N, 1, D, H, W) to (N, 1, D, H, W) logits, for any D, H, W.
 
-    PAPER: same encoder, mirrored decoder, upsampling and concatenated skips.
+    PAPER: the encoder of pretraining, mirrored decoder, upsampling and concatenated skips.
     ASSUME: the decoder has the encoder's bottleneck widths, half of them for what comes from below. The stem's stride is undone by folding: the voxels that
     share a position of the stem are channels of the last skip, and of the logits (a quarter of the work of a level
     at full resolution, with the same voxels seen and answered).
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, encoder: LevelEncoder) -> None:
         super().__init__()
-        self.network = network
-        self.encoder = Encoder(network)
-        self.stride: Strides = network.stem_stride_zyx
-        n_folded = self.stride[0] * self.stride[1] * self.stride[2]
-        stem, *stages = self.encoder.channels
+        self.encoder = encoder
+        n_folded = math.prod(encoder.stride)
+        stem, *stages = encoder.channels
         skips = (*reversed(stages[:-1]), stem + n_folded)
-        widths = (*reversed(network.widths[:-1]), network.widths[0])
+        widths = (*reversed(encoder.widths[:-1]), encoder.widths[0])
         ups, channels = [], stages[-1]
         for skip, width in zip(skips, widths, strict=True):
             ups.append(UpBlock(channels, skip, width))
@@ -56,15 +54,19 @@ class Segmenter(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logit of "liver" at the input's resolution, float32."""
-        shape = x.shape[2:]
-        padding = [-size % step for size, step in zip(shape, self.stride, strict=True)]
-        x = functional.pad(x, (0, padding[2], 0, padding[1], 0, padding[0]), value=0.0)
+        shape, stride = x.shape[2:], self.encoder.stride
+        x = pad(x, stride)
         stem, *skips, deepest = self.encoder(x)
-        skips = [torch.cat([stem, fold(x, self.stride).to(stem.dtype)], dim=1), *skips]
+        skips = [torch.cat([stem, fold(x, stride).to(stem.dtype)], dim=1), *skips]
         for up, skip in zip(self.ups, reversed(skips), strict=True):
             deepest = up(deepest, skip)
-        logits = unfold(self.logits(deepest).float(), self.stride)
-        return logits[:, :, : shape[0], : shape[1], : shape[2]]
+        return unfold(self.logits(deepest).float(), stride)[:, :, : shape[0], : shape[1], : shape[2]]
+
+
+def pad(x: Tensor, stride: Strides) -> Tensor:
+    """Return (N, C, D, H, W) with zeros after its ends, so that D, H and W are multiples of `stride`."""
+    depth, height, width = (-size % step for size, step in zip(x.shape[2:], stride, strict=True))
+    return functional.pad(x, (0, width, 0, height, 0, depth), value=0.0)
 
 
 def fold(x: Tensor, stride: Strides) -> Tensor:

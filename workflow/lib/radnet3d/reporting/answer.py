@@ -1,8 +1,11 @@
 """The answer in words, made from the comparison by rule: a null or a loss is said in the same place as a gain."""
 
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
+
+from radnet3d.arms import Ablated
 
 ARM = "pretrained"
 GOOD, BAD, NONE = "gain", "loss", "no difference shown"
@@ -17,19 +20,71 @@ class Answer(NamedTuple):
     sentences: list[str]  # what belongs to it
 
 
-def answer(comparison: pd.DataFrame, against_shuffled: pd.DataFrame | None, margin_dice: float) -> Answer:
-    """Return the answer to 'does pretraining on header labels help?' from tables.COMPARISON.
-
-    `against_shuffled`: the same table with shuffled labels as the reference, None or without rows where not made.
-    """
-    rows = comparison[comparison["init"] == ARM].sort_values("n_train")
-    word = verdict_of(rows)
+def answer(comparison: pd.DataFrame, margin_dice: float) -> Answer | None:
+    """Return the answer to 'does pretraining on header labels help?' from tables.COMPARISON; None if it was not asked."""
+    rows = rows_of(comparison, ARM, "scratch")
+    if rows.empty:
+        return None
     sentences = null_sentences(rows, margin_dice)
-    if against_shuffled is not None and len(against_shuffled):
-        sentences.append(shuffled_sentence(against_shuffled[against_shuffled["init"] == ARM]))
-    if (comparison["init"] == "control").any():
-        sentences.append(control_sentence(comparison[comparison["init"] == "control"]))
-    return Answer(word, headline(rows, margin_dice), differences_sentence(rows, "scratch"), sentences)
+    if len(against_shuffled := rows_of(comparison, ARM, "shuffled")):
+        sentences.append(shuffled_sentence(against_shuffled))
+    if len(control := rows_of(comparison, "control", "scratch")):
+        sentences.append(control_sentence(control))
+    return Answer(verdict_of(rows), headline(rows, margin_dice), differences_sentence(rows, "scratch"), sentences)
+
+
+def rows_of(table: pd.DataFrame, init: str, reference: str) -> pd.DataFrame:
+    """Return the rows of one arm and reference, sizes ascending."""
+    return table[(table["init"] == init) & (table["reference"] == reference)].sort_values("n_train")
+
+
+def power_sentences(power: pd.DataFrame, margin_dice: float) -> list[str]:
+    """Return which difference this experiment could have shown (tables.POWER), and whether the margin is among them."""
+    rows = rows_of(power, ARM, "scratch").dropna(subset=["smallest_difference"])
+    if rows.empty:
+        return []
+    said = [f"{row['smallest_difference']:.3f} at n = {row['n_train']}" for row in rows.to_dict("records")]
+    first = rows.iloc[0]
+    sentences = [
+        f"This experiment could have shown a difference between header labels and scratch of {listed(said)}: a true difference "
+        f"of that size would have been found with {first['power']:.0%} power, on {first['n_cases']} test cases, at the level "
+        "that Holm’s correction leaves to the first of the sizes.".replace("%", " %")
+    ]
+    blind = rows[rows["smallest_difference"] > margin_dice]
+    if len(blind):
+        sentences.append(
+            f"At n = {sizes(blind)} that is more than the margin of {margin_dice:g}: a difference between the two may be there "
+            "and have been missed."
+        )
+    return sentences
+
+
+def saved_sentences(saved: pd.DataFrame, init: str = ARM) -> list[str]:
+    """Return in words how many cases scratch needs to reach the pretrained arm (tables.LABELS_SAVED)."""
+    rows = saved[(saved["init"] == init) & (saved["reference"] == "scratch")].dropna(subset=["n_equal"])
+    said = [worth(row) for row in rows.sort_values("n_train").to_dict("records")]
+    return [f"With pretraining on header labels, {listed(said)}."] if said else []
+
+
+def worth(row: Mapping[Hashable, Any]) -> str:
+    """Return how many cases from scratch those of one size are worth."""
+    equal, ends = amount(row["n_equal"], row["n_equal_beyond"]), amounts(row)
+    verb = f"{row['n_train']} case is" if row["n_train"] == 1 else f"{row['n_train']} cases are"
+    return f"{verb} worth {equal} from scratch" + (f" ({ends})" if ends != equal else "")
+
+
+def amounts(row: Mapping[Hashable, Any]) -> str:
+    """Return an interval of numbers of cases, once where both ends are beyond the same end of the curve."""
+    low, high = amount(row["low"], row["low_beyond"]), amount(row["high"], row["high_beyond"])
+    return low if low == high else f"{low} to {high}"
+
+
+def amount(n: float, beyond: str) -> str:
+    """Return a number of cases that need not be whole, or which end of the curve it is beyond."""
+    if pd.isna(n):
+        return "unknown"
+    shown = f"{n:.1f}".removesuffix(".0")
+    return {"above": f"more than {shown}", "below": f"fewer than {shown}"}.get(beyond, shown)
 
 
 def headline(rows: pd.DataFrame, margin_dice: float) -> str:
@@ -114,14 +169,31 @@ def control_sentence(rows: pd.DataFrame) -> str:
     )
 
 
-def signed(value: float) -> str:
-    """Return a difference of Dice with its sign, three decimals and a true minus."""
-    return f"{value:+.3f}".replace("-", "−")
+def ablation_sentences(comparison: pd.DataFrame, heads: list[Ablated]) -> list[str]:
+    """Return by rule what leaving a head out cost, and what it gave alone, at each size."""
+    sentences = []
+    for kind, start, reference in (("without", "Left out", ARM), ("alone", "Alone, against scratch", "scratch")):
+        head_of = {one.init: one.head for one in heads if one.kind == kind}
+        rows = comparison[comparison["init"].isin(list(head_of)) & (comparison["reference"] == reference)]
+        for n_train, of_size in rows.groupby("n_train"):
+            parts = [
+                f"{words} {listed([head_of[init] for init in found['init']])}"
+                for verdict, words in ((BAD, "a loss for"), (GOOD, "a gain for"), (NONE, "no difference shown for"))
+                if len(found := of_size[of_size["verdict"] == verdict])
+            ]
+            if parts:
+                sentences.append(f"{start}, at n = {n_train}: {'; '.join(parts)}.")
+    return sentences
 
 
-def interval(low: float, high: float) -> str:
+def signed(value: float, digits: int = 3) -> str:
+    """Return a difference with its sign, of Dice with three decimals, and a true minus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def interval(low: float, high: float, digits: int = 3) -> str:
     """Return an interval in brackets, or that there is none."""
-    return "[no interval]" if pd.isna(low) or pd.isna(high) else f"[{signed(low)}, {signed(high)}]"
+    return "[no interval]" if pd.isna(low) or pd.isna(high) else f"[{signed(low, digits)}, {signed(high, digits)}]"
 
 
 def sizes(rows: pd.DataFrame) -> str:

@@ -3,19 +3,22 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import radnet3d
+from radnet3d.arms import ablated_arms, arm_names, longer_arms, main_arms, other_arms, study_of
 from radnet3d.errors import TableError
 from radnet3d.params import Params
-from radnet3d.reporting import sections
-from radnet3d.reporting.answer import Answer, answer
+from radnet3d.reporting import sections, study_sections
+from radnet3d.reporting.answer import ablation_sentences, answer, power_sentences, saved_sentences
 from radnet3d.reporting.display import data_uri
 from radnet3d.reporting.notes import collect_notes
-from radnet3d.tables import COMPARISON
+from radnet3d.tables import LABELS_SAVED, POWER
 
 FIGURES = (
-    "dice", "differences", "overlays", "proposals", "heads", "curves", "label_accuracy", "census", "contact_sheet",
+    "dice", "differences", "other_arms", "ablation", "labels_saved", "tasks", "overlays", "proposals",
+    "proposal_study", "heads", "curves", "label_accuracy", "census", "contact_sheet",
 )  # fmt: skip
 
 
@@ -33,21 +36,15 @@ def build_page(results_dir: Path, params: Params, note_files: tuple[Path, ...]) 
 def context(results_dir: Path, params: Params, note_files: tuple[Path, ...]) -> dict[str, Any]:
     """Return what the template shows: texts, tables and figures, None where a run did not make them."""
     package = Path(radnet3d.__file__).parent
-    transfer = results_dir / "transfer"
     return {
         "version": radnet3d.__version__,
         "params": params,
         "synthetic": {"archive": params.archive.source == "phantom", "liver": params.liver.source == "phantom"},
-        "answer": answer_of(results_dir, params),
         "figures": {name: data_uri(results_dir / "figures", name) for name in FIGURES},
-        "comparison": sections.comparison_table(transfer / "comparison.csv"),
-        "against_shuffled": sections.comparison_table(transfer / "against_shuffled.csv"),
-        "arms": sections.arms_table(params),
-        "rates": sections.rates_table(results_dir),
-        "splits": sections.splits_table(results_dir),
-        "transfers": sections.transfers_table(results_dir),
+        **study_context(results_dir, params),
         "proposals": sections.proposals_table(results_dir),
-        "heads": sections.heads_table(results_dir),
+        "heads": sections.heads_table(results_dir, params),
+        "encoders": sections.encoders_table(results_dir, params),
         "collections": sections.collections_table(results_dir),
         "classes": sections.classes_table(results_dir),
         "missing_series": sections.missing_table(results_dir),
@@ -60,10 +57,53 @@ def context(results_dir: Path, params: Params, note_files: tuple[Path, ...]) -> 
     }
 
 
-def answer_of(results_dir: Path, params: Params) -> Answer | None:
-    """Return the answer, None where no comparison with the pretrained arm was made."""
-    comparison = sections.optional(results_dir / "transfer" / "comparison.csv", COMPARISON)
-    if comparison is None or not (comparison["init"] == "pretrained").any():
-        return None
-    shuffled = sections.optional(results_dir / "transfer" / "against_shuffled.csv", COMPARISON)
-    return answer(comparison, shuffled, params.comparison.margin_dice)
+def study_context(results_dir: Path, params: Params) -> dict[str, Any]:
+    """Return what the template shows of the comparison of arms."""
+    study = study_of(params)
+    names = arm_names(study)
+    comparison = study_sections.read_comparison(results_dir)
+    nothing = pd.DataFrame(columns=["init", "reference"])
+    compared = nothing if comparison is None else comparison
+    return {
+        "has": {
+            "others": bool(other_arms(study.finetune)), "ablation": bool(ablated_arms(study)), "tasks": bool(params.tasks),
+            "shuffled": "shuffled" in params.finetune.against.get("pretrained", ()), "longer": bool(longer_arms(study.finetune)),
+        },
+        **words(results_dir, comparison, params),
+        "comparison": study_sections.main_table(comparison, study),
+        "against_shuffled": study_sections.comparison_table(
+            compared[(compared["init"] == "pretrained") & (compared["reference"] == "shuffled")], names
+        ),
+        "all_comparisons": study_sections.comparison_table(compared, names),
+        "saved": study_sections.saved_table(results_dir, names),
+        "longer": study_sections.steps_table(comparison, study),
+        "ablation": study_sections.ablation_table(comparison, study),
+        "secondary": study_sections.secondary_table(results_dir, comparison, names, main_arms(study.finetune)),
+        "secondary_others": study_sections.secondary_table(
+            results_dir, comparison, names, other_arms(study.finetune)
+        ),
+        "arms": study_sections.arms_table(params),
+        "rates": study_sections.rates_table(results_dir, names),
+        "splits": study_sections.splits_table(results_dir),
+        "leakage": study_sections.leakage_table(results_dir),
+        "leakage_summary": study_sections.leakage_summary(results_dir),
+        "transfers": study_sections.transfers_table(results_dir, names),
+        "proposal_study": study_sections.proposal_study_table(results_dir, names),
+        "arm_costs": study_sections.arm_costs_table(results_dir, comparison, names),
+        "tasks": study_sections.tasks_table(results_dir, names),
+    }  # fmt: skip
+
+
+def words(results_dir: Path, comparison: pd.DataFrame | None, params: Params) -> dict[str, Any]:
+    """Return what is said of the comparison in words: the answer, what could have been shown, labels saved."""
+    margin = params.comparison.margin_dice
+    power = sections.optional(results_dir / "transfer" / "power.csv", POWER)
+    saved = sections.optional(results_dir / "transfer" / "labels_saved.csv", LABELS_SAVED)
+    return {
+        "answer": None if comparison is None else answer(comparison, margin),
+        "power": [] if power is None else power_sentences(power, margin),
+        "saved_words": [] if saved is None else saved_sentences(saved),
+        "ablation_words": [] if comparison is None else ablation_sentences(comparison, ablated_arms(study_of(params))),
+        "cost_words": study_sections.cost_sentence(results_dir),
+        "fixed": study_sections.fixed_sentence(comparison),
+    }

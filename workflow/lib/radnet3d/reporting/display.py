@@ -48,6 +48,29 @@ def percent(name: str, title: str, digits: int = 1) -> Column:
     return Column(name, title, lambda value: f"{value:.{digits}%}".replace("%", " %"), is_number=True)
 
 
+def significant(name: str, title: str) -> Column:
+    """Return a column of numbers of any size with three significant digits."""
+    return Column(
+        name,
+        title,
+        lambda value: f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", "\u202f"),
+        is_number=True,
+    )
+
+
+def duration(name: str, title: str) -> Column:
+    """Return a column of seconds, written in the unit that reads best."""
+    return Column(name, title, write_duration, is_number=True)
+
+
+def write_duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def p_value(name: str, title: str) -> Column:
     """Return a column of p values; small ones are bounded."""
     return Column(name, title, lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}", is_number=True)

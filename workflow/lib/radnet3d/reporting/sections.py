@@ -8,36 +8,21 @@ import pandas as pd
 import pandera.pandas as pa
 from pydantic import BaseModel
 
+from radnet3d.arms import HEADS, encoder_names
 from radnet3d.params import Params
-from radnet3d.reporting.answer import interval, signed
-from radnet3d.reporting.display import Column, Display, display, number, p_value, percent
+from radnet3d.reporting.display import Column, Display, display, number, percent
 from radnet3d.reporting.times import times
 from radnet3d.tables import (
     ATTRIBUTION,
-    COMPARISON,
     EXCLUDED,
     FETCHED,
     HEAD_SCORES,
-    LIVER_SPLIT,
-    PATIENT_SPLIT,
+    HISTORY,
     PLAN_SUMMARY,
     PROPOSALS,
     VOLUMES,
     read_table,
 )
-
-ARM_NAMES = {
-    "scratch": "from scratch",
-    "pretrained": "header labels",
-    "shuffled": "shuffled labels",
-    "control": "positive control",
-}
-ARM_MEANINGS = {
-    "scratch": "random first weights; the reference",
-    "pretrained": "encoder pretrained on labels read from DICOM headers",
-    "shuffled": "same series, same steps, but each series has the labels of another: compute without signal",
-    "control": "encoder of a liver segmenter trained on other patients: what transfer can reach here",
-}
 
 
 def optional(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame | None:
@@ -53,91 +38,6 @@ def gathered(paths: list[Path], schema: pa.DataFrameSchema) -> pd.DataFrame | No
 def read_object(path: Path) -> dict[str, Any] | None:
     """Return the object in a JSON file, None if there is no such file."""
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-
-
-def comparison_table(path: Path) -> Display | None:
-    """Return tables.COMPARISON with intervals as text."""
-    frame = optional(path, COMPARISON)
-    if frame is None or frame.empty:
-        return None
-    frame["arm"] = frame["init"].map(ARM_NAMES).mask(frame["init"].eq(frame["init"].shift()), "″")
-    frame["interval"] = [
-        "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
-        for low, high in zip(frame["low"], frame["high"], strict=True)
-    ]
-    frame["change"] = [
-        "" if pd.isna(row["difference"]) else
-        f"{signed(row['difference'])} {interval(row['difference_low'], row['difference_high'])}"
-        for row in frame.to_dict("records")
-    ]  # fmt: skip
-    return display(frame, [
-        Column("arm", "encoder\nstarts from"), number("n_train", "n"), number("n_runs", "runs"), number("n_cases", "test\ncases"),
-        number("dice_per_case_mean", "Dice\nper case", 3), Column("interval", "interval", is_number=True),
-        Column("change", "difference,\npaired", is_number=True), p_value("p_holm", "p\n(Holm)"), Column("verdict", "verdict"),
-        number("n_failures", "Dice\n< 0.5"), number("n_empty", "empty"), number("n_undefined", "un-\ndefined"),
-    ])  # fmt: skip
-
-
-def arms_table(params: Params) -> Display:
-    """Return the arms of the experiment and what they mean."""
-    rows = [{"arm": ARM_NAMES[init], "meaning": ARM_MEANINGS[init]} for init in params.finetune.inits]
-    return display(pd.DataFrame(rows), [Column("arm", "arm"), Column("meaning", "first weights of the encoder")])
-
-
-def rates_table(results_dir: Path) -> Display | None:
-    """Return validation Dice at each learning rate, and the rate chosen, by arm."""
-    found = [read_object(path) for path in sorted((results_dir / "finetune" / "rates").glob("*.json"))]
-    chosen = [rate for rate in found if rate]
-    if not chosen:
-        return None
-    grid = sorted({rate for one in chosen for rate in one["validation"]}, key=float)
-    order = list(ARM_NAMES)
-    rows = [
-        {"arm": ARM_NAMES[one["init"]], "chosen": f"{one['learning_rate']:g}", **one["validation"]}
-        for one in sorted(chosen, key=lambda one: order.index(one["init"]))
-    ]
-    columns = [number(rate, f"{float(rate):g}", 3) for rate in grid]
-    return display(pd.DataFrame(rows), [Column("arm", "arm"), *columns, Column("chosen", "chosen", is_number=True)])
-
-
-def splits_table(results_dir: Path) -> Display | None:
-    """Return how many patients and cases each side of each split holds."""
-    liver = optional(results_dir / "finetune" / "split" / "split.csv", LIVER_SPLIT)
-    pretraining = optional(results_dir / "pretrain" / "split.csv", PATIENT_SPLIT)
-    parts = []
-    if pretraining is not None:
-        counts = pretraining["split"].value_counts()
-        parts += [
-            {"of": "pretraining archive", "side": side, "patients": counts.get(side, 0)}
-            for side in ("train", "validation", "test")
-        ]
-    if liver is not None:
-        counts = liver.groupby("role")["PatientID"].nunique()
-        parts += [
-            {"of": "liver cases", "side": role, "patients": counts.get(role, 0)}
-            for role in ("train", "validation", "test", "control")
-        ]
-    if not parts:
-        return None
-    return display(pd.DataFrame(parts), [Column("of", "data"), Column("side", "side"), number("patients", "patients")])
-
-
-def transfers_table(results_dir: Path) -> Display | None:
-    """Return what each arm's transfer loaded, from the `transfer` entry of the runs' metrics.json."""
-    rows = []
-    for path in sorted((results_dir / "finetune" / "runs").glob("*/metrics.json")):
-        metrics = read_object(path) or {}
-        if metrics.get("transfer"):
-            rows.append({"arm": ARM_NAMES[metrics["init"]], **metrics["transfer"]})
-    if not rows:
-        return None
-    frame = pd.DataFrame(rows).map(lambda value: len(value) if isinstance(value, list) else value)
-    counts = frame.drop_duplicates().sort_values("arm")
-    columns = [
-        number(name, name.replace("n_", "").replace("_", " ")) for name in counts.columns if name.startswith("n_")
-    ]
-    lists = [number(name, f"tensors {name}") for name in ("missing", "mismatched", "skipped") if name in counts]
-    return display(counts, [Column("arm", "arm"), *columns, *lists])
 
 
 def proposals_table(results_dir: Path) -> Display | None:
@@ -157,25 +57,61 @@ def proposals_table(results_dir: Path) -> Display | None:
     ])  # fmt: skip
 
 
-def heads_table(results_dir: Path) -> Display | None:
-    """Return scores of every pretraining head by encoder."""
-    paths = sorted((results_dir / "pretrain").glob("*/heads.csv"))
-    if not paths:
+def heads_table(results_dir: Path, params: Params) -> Display | None:
+    """Return scores of every pretraining head by encoder that trains it and seed."""
+    names, scores = encoder_names(params.pretrain), []
+    for encoder, seed, path in pretrained(results_dir, params, "heads.csv"):
+        rows = read_table(path, HEAD_SCORES).assign(encoder=names[encoder], seed=seed)
+        scores.append(rows[rows["head"].str.split("_").str[0].isin(params.pretrain.encoders[encoder].heads)])
+    if not scores:
         return None
-    frame = pd.concat([read_table(path, HEAD_SCORES).assign(encoder=path.parent.name) for path in paths])
+    frame = pd.concat(scores, ignore_index=True)
     frame["head"] = frame["head"].str.replace("body_", "body: ")
     frame["metric"] = frame["metric"].str.replace("_", " ")
     frame["interval"] = [
         "" if pd.isna(low) else f"{low:.3f} to {high:.3f}"
         for low, high in zip(frame["low"], frame["high"], strict=True)
     ]
-    order = {head: place for place, head in enumerate(dict.fromkeys(frame["head"]))}
-    frame = frame.sort_values(["head", "metric", "encoder"], key=lambda s: s.map(order) if s.name == "head" else s)
+    places = {head: place for place, head in enumerate(dict.fromkeys(frame["head"]))}
+    frame = frame.sort_values(["head", "metric"], key=lambda s: s.map(places) if s.name == "head" else s, kind="stable")
     return display(frame, [
-        Column("head", "head"), Column("metric", "metric"), Column("encoder", "labels"), number("value", "value", 3),
-        Column("interval", "interval", is_number=True), number("chance", "chance", 3), number("n_series", "series"),
-        number("n_patients", "patients"),
+        Column("head", "head"), Column("metric", "metric"), Column("encoder", "labels"), number("seed", "seed"),
+        number("value", "value", 3), Column("interval", "interval", is_number=True), number("chance", "chance", 3),
+        number("n_series", "series"), number("n_patients", "patients"),
     ])  # fmt: skip
+
+
+def encoders_table(results_dir: Path, params: Params) -> Display | None:
+    """Return each pretrained encoder and seed with its last losses; what is not trained has none."""
+    names, rows = encoder_names(params.pretrain), []
+    for encoder, seed, path in pretrained(results_dir, params, "history.csv"):
+        history = read_table(path, HISTORY)
+        last = history.sort_values("step", kind="stable").groupby(["split", "name"])["value"].last()
+        heads = params.pretrain.encoders[encoder].heads
+        losses = {name: last.get(("validation", name)) for name in ("loss", *heads)}
+        rows.append({
+            "encoder": names[encoder], "heads": ", ".join(heads), "seed": seed, "steps": history["step"].max(),
+            "train": last.get(("train", "loss")), **losses,
+        })  # fmt: skip
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows)
+    measured = [name for name in HEADS if name in frame and frame[name].notna().any()]
+    return display(frame, [
+        Column("encoder", "encoder"), Column("heads", "heads"), number("seed", "seed"), number("steps", "steps"),
+        number("train", "training\nloss", 3), number("loss", "validation\nloss", 3),
+        *(number(name, f"{name}\n(validation)", 3) for name in measured),
+    ])  # fmt: skip
+
+
+def pretrained(results_dir: Path, params: Params, name: str) -> list[tuple[str, int, Path]]:
+    """Return (encoder, seed, path) of one file of every pretraining there is, in declared order."""
+    found = [
+        (encoder, seed, results_dir / "pretrain" / f"{encoder}_seed-{seed}" / name)
+        for encoder in params.pretrain.encoders
+        for seed in params.seeds_of_encoder(encoder)
+    ]
+    return [(encoder, seed, path) for encoder, seed, path in found if path.is_file()]
 
 
 def collections_table(results_dir: Path) -> Display | None:
@@ -272,10 +208,20 @@ def flat_values(section: BaseModel, prefix: str = "") -> list[tuple[str, str, st
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             rows += flat_values(value, f"{prefix}{name}.")
+        elif isinstance(value, dict) and value and all(isinstance(one, BaseModel) for one in value.values()):
+            rows += [(f"{prefix}{name}.{key}", shown(one), field.description or "") for key, one in value.items()]
         else:
-            shown = ", ".join(str(one) for one in value) if isinstance(value, tuple) else str(value)
-            rows.append((prefix + name, shown, field.description or ""))
+            rows.append((prefix + name, shown(value), field.description or ""))
     return rows
+
+
+def shown(value: object) -> str:
+    """Return a value of the parameters as text; of a section that is one of several, what is not as it is by default."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_defaults=True)
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {shown(one)}" for key, one in value.items()) or "{}"
+    return ", ".join(shown(one) for one in value) if isinstance(value, tuple | list) else str(value)
 
 
 def provenance_table(results_dir: Path) -> Display | None:

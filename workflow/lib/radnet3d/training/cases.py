@@ -11,6 +11,7 @@ from radnet3d.errors import SplitError
 from radnet3d.liver.proposal import liver_slices
 from radnet3d.params import Input
 from radnet3d.tables import LIVER_CASES, read_table
+from radnet3d.training.case_metrics import case_metrics, dice, largest_component
 from radnet3d.training.inputs import jittered_grid, jittered_intensity, moved, scale
 from radnet3d.volumes.resample import resample
 
@@ -83,22 +84,22 @@ def native_mask(probability: Array, shape_zyx: Shape) -> NDArray[np.bool_]:
     return resample(probability, shape_zyx) > 0.5
 
 
-def evaluate(case: Case, start: int, probability: Array, n_slices_cropped: int) -> dict[str, float | str | bool]:
+def evaluate(
+    case: Case, start: int, probability: Array, n_slices_cropped: int, *, largest_only: bool
+) -> dict[str, float | str | bool]:
     """Return a row of tables.RUN_CASES (without run_id) on the case's own grid.
 
     `probability`: (D, H, W) over slices start ... start + n_slices_cropped - 1; liver is where it is above 0.5 once
-    brought back to the native grid. Slices outside hold no prediction. Dice is 0 for an empty prediction of a liver, and
-    NaN if there is neither.
+    brought back to the native grid, or with `largest_only` the largest component of that. Slices outside hold no
+    prediction. What undefined metrics are: `case_metrics`.
     """
-    truth = np.load(case.segmentation_path, mmap_mode="r") >= 1
-    predicted = native_mask(probability, (n_slices_cropped, *truth.shape[1:]))
-    n_predicted, n_true = int(predicted.sum()), int(truth.sum())
-    n_both = int((predicted & truth[start : start + n_slices_cropped]).sum())
-    voxel_ml = float(np.prod(case.spacing_zyx_mm)) / 1000
-    return {
-        "case_id": case.case_id,
-        "dice_per_case": 2 * n_both / (n_predicted + n_true) if n_predicted + n_true else float("nan"),
-        "predicted_ml": n_predicted * voxel_ml,
-        "true_ml": n_true * voxel_ml,
-        "is_empty": n_predicted == 0,
-    }
+    truth = np.asarray(np.load(case.segmentation_path, mmap_mode="r")) >= 1
+    found = native_mask(probability, (n_slices_cropped, *truth.shape[1:]))
+    largest = largest_component(found)
+    predicted = np.zeros_like(truth)
+    predicted[start : start + n_slices_cropped] = largest
+    dice_largest = dice(predicted, truth)
+    if not largest_only:
+        predicted[start : start + n_slices_cropped] = found
+    metrics = case_metrics(predicted, truth, case.spacing_zyx_mm)
+    return {"case_id": case.case_id, **metrics, "dice_largest_component": dice_largest}

@@ -1,26 +1,28 @@
 """The positive control: an encoder that has segmented livers, of patients nobody else trains or tests on."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from radnet3d.errors import SplitError
+from radnet3d.models.building import build_segmenter
 from radnet3d.models.checkpoint import Checkpoint, patient_digests
 from radnet3d.models.resnet3d import initialise
-from radnet3d.models.vnet import Segmenter
 from radnet3d.runs import ControlRun
 from radnet3d.splits import check_one_side
 from radnet3d.tables import LIVER_SPLIT, read_table
 from radnet3d.training.cases import Case, load_cases
-from radnet3d.training.finetuning import Batches, segmentation_loss
+from radnet3d.training.cost import training_cost
 from radnet3d.training.loop import Recipe, choose_device, fit
+from radnet3d.training.tasks.liver import Batches, segmentation_loss
 
 
-def train_control(run: ControlRun, *, state_path: Path | None) -> tuple[Checkpoint, pd.DataFrame]:
-    """Return the checkpoint of the segmenter and tables.HISTORY, continuing from `state_path` if it is there.
+def train_control(run: ControlRun, *, state_path: Path | None) -> tuple[Checkpoint, pd.DataFrame, dict[str, Any]]:
+    """Return the checkpoint of the segmenter, tables.HISTORY and the content of metrics.json, continuing from `state_path` if it is there.
 
-    It has fine-tuning's recipe, but for `control_steps` and `control_learning_rate`, and pretraining's seed.
+    It has fine-tuning's recipe, but for `control_steps` and `control_learning_rate`, and its own seed.
     """
     pretrain, finetune, settings = run.settings.pretrain, run.settings.finetune, run.settings
     device = choose_device(finetune.n_threads)
@@ -29,14 +31,14 @@ def train_control(run: ControlRun, *, state_path: Path | None) -> tuple[Checkpoi
     chosen = split[split["role"] == "control"].sort_values("case_id")
     if chosen.empty:
         raise SplitError(f"{run.inputs.split}: no cases of role 'control', wanted at least 1")
-    model = Segmenter(settings.network)
-    initialise(model, torch.Generator().manual_seed(pretrain.seed))
+    model = build_segmenter(settings.network, trains="all")
+    initialise(model, torch.Generator().manual_seed(run.factors.seed))
     model = model.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     cases = load_cases(run.inputs.cases, list(chosen["case_id"]), settings.volumes.shape_zyx)
     # no proposals here, so that the control does not wait for the pretrained network: crops reach up to half a window out
     half_mm = settings.proposal.window_mm / 2
     ranges = {case.case_id: widened(case, half_mm) for case in cases}
-    batches = Batches(cases, ranges, finetune.batch_size, pretrain.seed, settings.volumes.shape_zyx, settings.input)
+    batches = Batches(cases, ranges, finetune.batch_size, run.factors.seed, settings.volumes.shape_zyx, settings.input)
     recipe = Recipe(
         steps=finetune.control_steps,
         learning_rate=finetune.control_learning_rate,
@@ -55,7 +57,8 @@ def train_control(run: ControlRun, *, state_path: Path | None) -> tuple[Checkpoi
         patients=patient_digests(chosen["PatientID"]),
         weights=model.state_dict(),
     )
-    return checkpoint, history
+    cost = training_cost(model, settings.volumes.shape_zyx, steps=recipe.steps, batch_size=finetune.batch_size)
+    return checkpoint, history, {**run.factors.model_dump(mode="json"), "steps": recipe.steps, **cost}
 
 
 def widened(case: Case, margin_mm: float) -> tuple[int, int]:

@@ -29,19 +29,23 @@ def scale(volume: NDArray[np.generic], lower: float, upper: float) -> NDArray[np
     return np.clip(scaled, 0, 1, out=scaled)
 
 
-def jittered_grid(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[NDArray[np.intp], ...]:
-    """Return one voxel index array per axis: the grid shifted and scaled at random, repeated at its borders.
+def jittered_axes(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[tuple[NDArray[np.intp], float], ...]:
+    """Return per axis a voxel index array, shifted and scaled at random and repeated at its borders, and its scale.
 
-    The same grid moves a segmentation with its volume. Nothing is flipped: left and right, head and foot, front and
-    back differ, and what the labels say depends on it.
+    Nothing is flipped: left and right, head and foot, front and back differ, and what the labels say depends on it.
     """
-    grid = []
+    axes = []
     for n in shape:
         factor = 1 + generator.uniform(-MAX_SCALE, MAX_SCALE)
         shift = generator.uniform(-MAX_SHIFT, MAX_SHIFT) * n
         places = (np.arange(n) - (n - 1) / 2) * factor + (n - 1) / 2 + shift
-        grid.append(np.clip(np.rint(places), 0, n - 1).astype(np.intp))
-    return tuple(grid)
+        axes.append((np.clip(np.rint(places), 0, n - 1).astype(np.intp), factor))
+    return tuple(axes)
+
+
+def jittered_grid(shape: tuple[int, ...], generator: np.random.Generator) -> tuple[NDArray[np.intp], ...]:
+    """Return the index arrays of `jittered_axes`: the same grid moves a segmentation with its volume."""
+    return tuple(places for places, _ in jittered_axes(shape, generator))
 
 
 def moved(volume: NDArray[np.float32], grid: tuple[NDArray[np.intp], ...]) -> NDArray[np.float32]:
@@ -51,8 +55,10 @@ def moved(volume: NDArray[np.float32], grid: tuple[NDArray[np.intp], ...]) -> ND
     return volume
 
 
-def jittered_intensity(volume: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """Return `volume` (network input) with a random gain and offset."""
-    gain = np.float32(1 + generator.uniform(-MAX_GAIN, MAX_GAIN))
-    offset = np.float32(generator.uniform(-MAX_OFFSET, MAX_OFFSET))
+def jittered_intensity(
+    volume: NDArray[np.float32], generator: np.random.Generator, *, times: float = 1.0
+) -> NDArray[np.float32]:
+    """Return `volume` (network input) with a random gain and offset, `times` as large as is usual."""
+    gain = np.float32(1 + times * generator.uniform(-MAX_GAIN, MAX_GAIN))
+    offset = np.float32(times * generator.uniform(-MAX_OFFSET, MAX_OFFSET))
     return volume * gain + offset

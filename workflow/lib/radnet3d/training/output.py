@@ -43,13 +43,16 @@ def training_directory(run_path: Path, out_dir: Path, *, n_threads: int) -> Iter
         log.info("%s: left by a run with another record or other inputs, removed", partial)
         shutil.rmtree(partial)
     with resumable_directory(out_dir) as folder:
+        is_resumed = (folder / STATE).exists()
         shutil.copy2(run_path, folder / "run.json")  # with its time: it did not change
         write_json(folder / FINGERPRINT, found_inputs)
         yield folder
         for name in (STATE, FINGERPRINT):
             (folder / name).unlink(missing_ok=True)
         device, seconds = str(choose_device(n_threads)), time.perf_counter() - started
-        found = environment(device=device, n_threads=n_threads, seconds=seconds, packages=PACKAGES)
+        found = environment(
+            device=device, n_threads=n_threads, seconds=seconds, is_resumed=is_resumed, packages=PACKAGES
+        )
         write_json(folder / "environment.json", found)
 
 

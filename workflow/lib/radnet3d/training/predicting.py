@@ -36,13 +36,14 @@ def predict(
 def concatenated(parts: Iterable[Outputs]) -> Outputs:
     """Return several batches' outputs as one, on the CPU."""
     parts = list(parts)
-    return Outputs(**{name: torch.cat([getattr(p, name).cpu() for p in parts]) for name in ("features", *HEAD_NAMES)})
+    joined = {name: torch.cat([getattr(p, name).cpu() for p in parts]) for name in ("features", *HEAD_NAMES)}
+    return Outputs(**joined, coverage=())
 
 
 def predictions_table(outputs: Outputs) -> pd.DataFrame:
     """Return one row a volume: each softmax head's word and probabilities, each organ's probability, the spacing.
 
-    Columns: `sequence`, `p_sequence_CT` ... , `p_body_Liver` ..., `slice_spacing_mm`.
+    Columns: `sequence`, `p_sequence_CT` ... , `p_body_Liver` ..., `slice_spacing_mm` (of the network's input).
     """
     columns: dict[str, NDArray[np.generic]] = {}
     for head, classes in CLASSES.items():

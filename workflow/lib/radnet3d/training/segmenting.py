@@ -5,12 +5,13 @@ import torch
 from numpy.typing import NDArray
 
 from radnet3d.errors import CheckpointError
+from radnet3d.models.building import build_segmenter
 from radnet3d.models.checkpoint import Checkpoint, restore
-from radnet3d.models.vnet import Segmenter
+from radnet3d.training.case_metrics import largest_component
 from radnet3d.training.cases import native_mask
-from radnet3d.training.finetuning import liver_probabilities
 from radnet3d.training.inputs import scale
 from radnet3d.training.proposing import in_plane, load_proposer, propose
+from radnet3d.training.tasks.liver import liver_probabilities
 from radnet3d.volumes.resample import resample
 
 
@@ -33,7 +34,7 @@ def segment_liver(
     proposer = load_proposer(checkpoint.proposer, device)
     slab_hu = in_plane(volume_hu, checkpoint.proposer)
     found = propose(slab_hu, slice_spacing_mm, proposer, checkpoint.proposer, checkpoint.proposal, device)
-    model = restore(Segmenter(checkpoint.network), checkpoint)
+    model = restore(build_segmenter(checkpoint.architecture, trains=checkpoint.trains), checkpoint)
     model = model.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     shape_zyx = checkpoint.volumes.shape_zyx
     crop = resample(volume_hu[found.start : found.stop], shape_zyx)
@@ -42,6 +43,7 @@ def segment_liver(
     probability = liver_probabilities(
         model, np.repeat(volumes, 2, axis=0), precision=checkpoint.precision, device=device
     )[0]
+    liver = native_mask(probability, (found.stop - found.start, *volume_hu.shape[1:]))
     mask = np.zeros(volume_hu.shape, np.uint8)
-    mask[found.start : found.stop] = native_mask(probability, (found.stop - found.start, *volume_hu.shape[1:]))
+    mask[found.start : found.stop] = largest_component(liver) if checkpoint.largest_component else liver
     return mask

@@ -16,14 +16,18 @@ from radnet3d.params import Input
 from radnet3d.runs import PretrainInputs
 from radnet3d.splits import check_one_side
 from radnet3d.tables import PAPER_BODY, PATIENT_SPLIT, TARGETS, VOLUMES, read_table
-from radnet3d.training.bands import WHOLE, Part, bands_of, bits_of_part, draw_part
-from radnet3d.training.inputs import input_range, jittered_grid, jittered_intensity, moved, scale
+from radnet3d.training.bands import WHOLE, Along, Part, bands_of, bits_along, bits_of_part, can_be_cut, draw_part
+from radnet3d.training.inputs import input_range, jittered_axes, jittered_intensity, moved, scale
 from radnet3d.volumes.choice import one_a_series
 from radnet3d.volumes.resample import resample_axis
 
 log = logging.getLogger(__name__)
 
 BODY_COLUMNS = [f"body_{organ}" for organ in PAPER_BODY]
+HU_JITTER = 0.2  # of the usual random gain and offset: HU are absolute, and contrast agent is seen by them
+CLASS_WEIGHTS = (0.2, 5.0)  # least, most
+N_PLACES = 48  # along the body, at which coverage is known
+Axes = tuple[tuple[NDArray[np.intp], float], ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,16 @@ class Series:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def class_weights(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """Return for each softmax head a weight a class, so that rare classes count as much as common ones, within limits."""
+        weights = {}
+        for head, classes in CLASSES.items():
+            known = self.targets[head][self.targets[head] != UNKNOWN_CLASS]
+            counts = np.bincount(known, minlength=len(classes))
+            even = len(known) / (len(classes) * np.maximum(counts, 1))
+            weights[head] = torch.tensor(even.clip(*CLASS_WEIGHTS), dtype=torch.float32, device=device)
+        return weights
 
     def read(self, place: int) -> NDArray[np.float32]:
         """Return one volume as network input, float32 in 0..1."""
@@ -67,20 +81,35 @@ class Series:
         """
         batch = np.empty((len(places), *self.shape_zyx), np.float32)
         dealer = generator.spawn(1)[0]  # of its own, so that volumes are moved alike in both arms
-        targets = {head: values[self.source[places]] for head, values in self.targets.items()}
-        for i, place in enumerate(places):
-            source = self.source[place]
-            part = draw_part(generator, has_bands=self.bands(place) is not None)
-            target_part = part if source == place else draw_part(dealer, has_bands=self.bands(source) is not None)
-            bands = self.bands(source)
-            if bands and target_part != WHOLE:
-                targets["body"][i] = bits_of_part(targets["body"][i], bands, target_part)
-                targets["spacing"][i] = np.nan  # stretching a part changes what slices look like
-            grid = jittered_grid(self.shape_zyx, generator)
-            batch[i] = jittered_intensity(moved(cut(self.read(int(place)), part), grid), generator)
-        return batch, to_targets(targets, device)
+        rows = []
+        for i, place in enumerate(map(int, places)):
+            source, along = int(self.source[place]), self.along(place)
+            part = draw_part(generator, can_be_cut=can_be_cut(along))
+            target_along = self.along(source)
+            target_part = part if source == place else draw_part(dealer, can_be_cut=can_be_cut(target_along))
+            axes = jittered_axes(self.shape_zyx, generator)
+            target_axes = axes if source == place else jittered_axes(self.shape_zyx, dealer)
+            volume = moved(cut(self.read(place), part), tuple(places for places, _ in axes))
+            is_hu = self.table["intensity"].iat[place] == "hu"
+            batch[i] = jittered_intensity(volume, generator, times=HU_JITTER if is_hu else 1.0)
+            rows.append(self.targets_of_part(source, target_part, target_along, target_axes))
+        return batch, to_targets({name: np.stack([row[name] for row in rows]) for name in rows[0]}, device)
 
-    def bands(self, place: int) -> dict[str, Part] | None:
+    def targets_of_part(self, place: int, part: Part, along: Along | None, axes: Axes) -> dict[str, NDArray[Any]]:
+        """Return the targets of a part of a series whose volume was then moved to `axes`: one row of Targets."""
+        targets = {head: np.asarray(values[place]) for head, values in self.targets.items()}
+        bits, axis, bands = targets["body"], along.axis if along else 0, along.bands if along else None
+        if bands and part != WHOLE:
+            targets["body"] = bits_of_part(bits, bands, part)
+        # a part is stretched to as many slices as the whole: they then lie closer together
+        targets["spacing"] = targets["spacing"] * np.float32((part[1] - part[0]) * axes[0][1])
+        places = axes[axis][0]
+        seen = (places[np.arange(N_PLACES) * len(places) // N_PLACES] + 0.5) / len(places)
+        if axis == 0:
+            seen = part[0] + seen * (part[1] - part[0])
+        return {**targets, "coverage": bits_along(bits, bands, seen), "axis": np.asarray(axis)}
+
+    def along(self, place: int) -> Along | None:
         """Return where organs lie in a series, by its own header; None where that is not known."""
         row = self.table.iloc[place]
         return bands_of(np.asarray(self.targets["body"][place], np.float32), str(row["view"]), str(row["axes_lps"]))
@@ -135,13 +164,17 @@ def read_volumes(path: Path) -> pd.DataFrame:
 
 
 def encode_targets(table: pd.DataFrame) -> dict[str, NDArray[np.generic]]:
-    """Return the targets of tables.TARGETS rows as arrays: class numbers, 0/1/NaN organs, spacing in mm."""
+    """Return targets as arrays: class numbers, 0/1/NaN organs, mm between slices on the common grid.
+
+    `table`: tables.TARGETS with `spacing_zyx_mm` of tables.VOLUMES.
+    """
     encoded: dict[str, NDArray[np.generic]] = {}
     for head, classes in CLASSES.items():
         numbers = {name: number for number, name in enumerate(classes)} | {"": UNKNOWN_CLASS}
         encoded[head] = table[head].map(numbers).to_numpy(np.int64)
     encoded["body"] = table[BODY_COLUMNS].to_numpy(np.float32)
-    encoded["spacing"] = table["slice_spacing_mm"].to_numpy(np.float32)
+    # PAPER: slices are not resampled, so what the header says is what the network sees. Here they are, and it is not.
+    encoded["spacing"] = table["spacing_zyx_mm"].str.split(",").str[0].to_numpy(np.float32)
     return encoded
 
 

@@ -13,13 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from radnet3d.atomic import replacing
+from radnet3d.atomic import replacing, write_text
 from radnet3d.dicom.extract import Extract
 from radnet3d.dicom.geometry import series_geometry, volume_geometries
 from radnet3d.dicom.headers import Excluded, read_header
 from radnet3d.errors import PixelError
 from radnet3d.tables import EXCLUDED, VOLUMES, rows_table, write_table
-from radnet3d.volumes.pixels import AIR_HU, Reader, lowest_of, read_file, read_planes
+from radnet3d.volumes.digests import join_digests, slice_digest
+from radnet3d.volumes.pixels import AIR_HU, Array, Reader, lowest_of, read_file, read_planes
 from radnet3d.volumes.resample import resample, resample_axis, resample_window
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ def store_volumes(root: Path, extract: Extract, out_dir: Path, wanted: Wanted, *
     """Write the volumes of each usable series into `out_dir`, with volumes.parquet and excluded.csv.
 
     A series' only volume is `<SeriesInstanceUID>.npy`; one of several is `<SeriesInstanceUID>_<volume>.npy`. Volumes that
-    are there already, in this shape, are kept: a killed run goes on where it was.
+    are there already, in this shape, with the digests of their slices, are kept: a killed run goes on where it was.
     """
     usable, excluded = split_usable(extract.series, wanted)
     files = dict(list(extract.files.groupby("SeriesInstanceUID")))
@@ -174,11 +175,17 @@ def describe_part(part: Part) -> str:
 def store_part(root: Path, out_dir: Path, wanted: Wanted, row: Row, part: Part, read: Reader) -> Row:
     """Write one volume and return its row of tables.VOLUMES. Raises PixelError where its pixels are of no use."""
     path = out_dir / f"{row['SeriesInstanceUID']}{f'_{part.number}' if part.volume_of else ''}.npy"
+    digests_path = path.with_name(f".{path.stem}.digests")
     frame = sheared_frame(part)
-    if not is_stored(path, wanted.shape_zyx, [root / source for source in set(part.files["path"])]):
+    is_ct = row["Modality"] == "CT"
+    sources = [root / source for source in set(part.files["path"])]
+    if not (digests_path.is_file() and is_stored(path, wanted.shape_zyx, sources)):
+        digests: list[str] = []
         planes = read_planes(root, part.files, read=read)
-        outside = AIR_HU if row["Modality"] == "CT" else None
-        volume = resample_planes(planes, wanted.shape_zyx, frame, outside=outside)
+        if is_ct:
+            planes = digested(planes, digests)
+        volume = resample_planes(planes, wanted.shape_zyx, frame, outside=AIR_HU if is_ct else None)
+        write_text(digests_path, join_digests(digests))
         with replacing(path) as temporary:
             np.save(temporary, to_int16(volume, row["Modality"]))
     facts = part.facts
@@ -189,6 +196,7 @@ def store_part(root: Path, out_dir: Path, wanted: Wanted, row: Row, part: Part, 
     spacing_mm = [mm * n / n_out for mm, n, n_out in zip(original_mm, extent, wanted.shape_zyx, strict=True)]
     return {
         "SeriesInstanceUID": row["SeriesInstanceUID"],
+        "StudyInstanceUID": row["StudyInstanceUID"],
         "PatientID": row["PatientID"],
         "Modality": row["Modality"],
         "volume": part.number,
@@ -197,11 +205,19 @@ def store_part(root: Path, out_dir: Path, wanted: Wanted, row: Row, part: Part, 
         "axes_lps": facts["axes_lps"],
         "corrected_tilt_deg": facts["gantry_tilt_deg"] if facts["geometry"] == "gantry_tilt" else 0.0,
         "path": path.name,
-        "intensity": "hu" if row["Modality"] == "CT" else "robust_0_1000",
+        "intensity": "hu" if is_ct else "robust_0_1000",
         "original_shape_zyx": ",".join(map(str, original_shape)),
         "original_spacing_zyx_mm": ",".join(f"{mm:.6g}" for mm in original_mm),
         "spacing_zyx_mm": ",".join(f"{mm:.6g}" for mm in spacing_mm),
+        "slice_digests": digests_path.read_text(encoding="utf-8"),
     }
+
+
+def digested(planes: Iterator[Array], digests: list[str]) -> Iterator[Array]:
+    """Yield the CT slices as they come, and append the digest of each to `digests`: as acquired, nothing resampled."""
+    for plane in planes:
+        digests.append(slice_digest(plane))
+        yield plane
 
 
 @dataclass(frozen=True)
