@@ -23,7 +23,7 @@ def test_split_deals_the_patients_who_have_volumes(tmp_path):
         *inputs["volumes"],
         tmp_path / "out.csv",
         "--settings",
-        json.dumps(SETTINGS["pretrain"]),
+        json.dumps({**SETTINGS["pretrain"], "encoders": {"dicom": {"labels": "own", "heads": ["body"]}}}),
     )
     assert done.exit_code == 0, done.output
     assert read_table(tmp_path / "out.csv", PATIENT_SPLIT)["split"].value_counts().to_dict() == {

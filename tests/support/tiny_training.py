@@ -50,7 +50,7 @@ SETTINGS: dict[str, Any] = {
         "n_threads": 1, "control_steps": 4, "control_learning_rate": 0.01,
     },
     "proposal": {"window_mm": 60.0, "step_mm": 10.0, "threshold": 0.5, "margin_mm": 10.0},
-    "comparison": {"n_bootstrap": 100, "seed": 0, "confidence": 0.95, "margin_dice": 0.02},
+    "comparison": {"n_bootstrap": 100, "seed": 0, "confidence": 0.95, "margin_dice": 0.02, "power": 0.8},
 }  # fmt: skip
 PRETRAIN_FACTORS = {
     "encoder": "dicom", "labels": "own", "heads": ["sequence", "view", "contrast", "body", "spacing"], "seed": 0,
