@@ -103,6 +103,20 @@ def test_the_largest_component_is_chosen_if_it_is_better_at_the_best_rate(tmp_pa
     assert content["largest_component"] is chosen and content["validation_largest_component"] == of_largest
 
 
+@pytest.mark.parametrize(("of_other", "chosen"), [(0.72, True), (0.70, False)])
+def test_whether_only_the_largest_component_is_kept_is_decided_for_all_arms_alike(tmp_path, of_other, chosen):
+    """Each arm at its best rate: else what is done to the masks would be a difference between arms."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    own = metrics(tmp_path, 0.02, 0.60, dice_largest_component_mean=0.59)
+    worse = metrics(folder, 0.01, 0.50, init="scratch", dice_largest_component_mean=0.99)
+    other = metrics(folder, 0.02, 0.70, init="scratch", dice_largest_component_mean=of_other)
+    options = [f"--arms={path}" for path in (own, worse, other)]
+    done = run("choose-rate", own, tmp_path / "out.json", *options)
+    assert done.exit_code == 0, done.exception
+    assert json.loads((tmp_path / "out.json").read_text())["largest_component"] is chosen
+
+
 def test_rates_are_not_chosen_on_test_cases_nor_across_arms(tmp_path):
     first = metrics(tmp_path, 0.01, 0.5)
     for changed, said in [

@@ -108,6 +108,11 @@ rule choose_rate:
             f"results/finetune/tuning/{{task}}/init-{{init}}_lr-{rate}/metrics.json"
             for rate in PARAMS.finetune.learning_rates
         ],
+        arms=lambda wildcards: [
+            f"results/finetune/tuning/{wildcards.task}/init-{init}_lr-{rate}/metrics.json"
+            for init in GRIDS[wildcards.task].arms
+            for rate in PARAMS.finetune.learning_rates
+        ],
     output:
         rate="results/finetune/rates/{task}/{init}.json",
     log:
@@ -121,10 +126,12 @@ rule choose_rate:
     resources:
         mem_mb=500,
     params:
+        arms=lambda wildcards, input: [f"--arms={path}" for path in input.arms],
         code=code_digest("finetune choose-rate"),
     shell:
         """
-        python workflow/lib finetune choose-rate {input.metrics:q} {output.rate:q} 2>{log:q}
+        python workflow/lib finetune choose-rate {input.metrics:q} {output.rate:q} \
+            {params.arms:q} 2>{log:q}
         """
 
 

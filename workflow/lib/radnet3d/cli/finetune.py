@@ -194,10 +194,12 @@ def train(run_path: Path, out_dir: Path) -> None:
 @commands.command("choose-rate")
 @click.argument("metrics", nargs=-1, required=True, type=PATH)
 @click.argument("out_path", metavar="OUT.json", type=PATH)
-def choose_rate(metrics: tuple[Path, ...], out_path: Path) -> None:
+@click.option("--arms", multiple=True, type=PATH, help="metrics of every arm at every rate; repeatable")
+def choose_rate(metrics: tuple[Path, ...], out_path: Path, arms: tuple[Path, ...]) -> None:
     """Choose the learning rate with the highest mean of the task's metric among METRICS... of one arm.
 
-    At that rate, of liver segmentation, only the largest component of a prediction is kept from now on if that is better.
+    Of liver segmentation, only the largest component of a prediction is kept from now on if that is better in the mean over
+    all arms (`--arms`), each at its best rate: first weights are to be the only difference between them.
     The runs must differ in nothing but their rate, and have been scored on validation cases.
     """
     log.info("radnet3d %s finetune choose-rate", __version__)
@@ -213,8 +215,8 @@ def choose_rate(metrics: tuple[Path, ...], out_path: Path) -> None:
     if len(validation) != len(runs):
         raise ParamsError(f"{len(runs)} runs at {len(validation)} learning rates, wanted each rate once")
     best = max(sorted(validation), key=lambda rate: validation[rate])  # of equal ones, the lowest
+    largest_component = gain_of_largest([read_metrics(path) for path in arms or metrics]) > 0
     of_largest = next(run.get("dice_largest_component_mean") for _, run in runs if run["learning_rate"] == best)
-    largest_component = (of_largest or 0.0) > validation[best]
     write_json(out_path, {
         "task": first["task"], "init": first["init"], "learning_rate": best, "largest_component": largest_component,
         "validation": {f"{rate:g}": mean for rate, mean in validation.items()},
@@ -222,6 +224,19 @@ def choose_rate(metrics: tuple[Path, ...], out_path: Path) -> None:
     })  # fmt: skip
     log.info("%s, %s: learning rate %g of %s", first["task"], first["init"], best, validation)
     log.info("largest component: %s (%s)", "kept alone" if largest_component else "not singled out", of_largest)
+
+
+def gain_of_largest(runs: list[dict[str, Any]]) -> float:
+    """Return by how much Dice is higher if only the largest component is kept: the mean over arms, each at its best rate."""
+    best: dict[str, dict[str, Any]] = {}
+    for run in sorted(runs, key=lambda run: float(run["learning_rate"])):
+        mean = f"{run['metric']}_mean"
+        if run["init"] not in best or (run[mean] or 0.0) > (best[run["init"]][mean] or 0.0):
+            best[run["init"]] = run
+    gains = [
+        (run.get("dice_largest_component_mean") or 0.0) - (run[f"{run['metric']}_mean"] or 0.0) for run in best.values()
+    ]
+    return sum(gains) / len(gains)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
