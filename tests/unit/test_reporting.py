@@ -152,8 +152,8 @@ def test_heads_are_named_by_what_they_did() -> None:
 
 
 def test_main_arms_have_every_size() -> None:
-    assert main_arms(STUDY.finetune) == ["scratch", "pretrained", "shuffled", "control"]
-    assert len(other_arms(STUDY.finetune)) == len(STUDY.finetune.arms) - 4
+    assert main_arms(STUDY.finetune) == ["scratch", "pretrained", "shuffled"]
+    assert len(other_arms(STUDY.finetune)) == len(STUDY.finetune.arms) - 3
     assert longer_arms(STUDY.finetune) == [("scratch", "scratch_x3"), ("pretrained", "pretrained_x3")]
 
 
