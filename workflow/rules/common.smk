@@ -78,6 +78,13 @@ def section(*names):
     return PARAMS.model_dump_json(include=set(names))
 
 
+def proposer_settings(sections, study):
+    """Return what a proposer is made by: sections, and parts of section proposal_study beside them; JSON."""
+    content = PARAMS.model_dump(mode="json", include={*sections, "proposal_study"})
+    parts = content.pop("proposal_study")
+    return json.dumps({**content, **{name: parts[name] for name in study}})
+
+
 def run_settings(kind):
     """Return what the record of a run of this kind holds of params.yaml, and no more; JSON.
 

@@ -17,13 +17,6 @@ PROPOSER_DIRS = [
 TARGETS["proposals"] = ["results/transfer/proposals.csv"]
 
 
-def proposer_settings(sections, study):
-    """Return what a proposer is made by: sections, and parts of section proposal_study beside them; JSON."""
-    content = PARAMS.model_dump(mode="json", include={*sections, "proposal_study"})
-    parts = content.pop("proposal_study")
-    return json.dumps({**content, **{name: parts[name] for name in study}})
-
-
 rule study_coverage:
     """Propose slices of the test cases by the pretrained coverage head: as it is used, and as chosen on validation cases."""
     input:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from radnet3d.figures.style import BLUE, DARK, GREY, ORANGE, SKY, Look, new_figure, styled
+from radnet3d.figures.style import BLUE, DARK, GREY, ORANGE, SKY, Look, new_figure, spread, styled
 
 
 class Way(NamedTuple):
@@ -57,12 +57,10 @@ def draw_found(axes: Axes, study: pd.DataFrame, scores: pd.DataFrame) -> None:
         rows = found[found["method"] == method].drop_duplicates(["recall", "extra_mm"])
         if rows.empty:
             continue
-        spread = [
-            np.abs(rows[[f"{name}_low", f"{name}_high"]].to_numpy().T - rows[name].to_numpy())
-            for name in ("recall", "extra_mm")
-        ]
+        up = spread(rows, "recall", "recall_low", "recall_high")
+        along = spread(rows, "extra_mm", "extra_mm_low", "extra_mm_high")
         axes.errorbar(
-            rows["extra_mm"], rows["recall"], *spread, linestyle="none", color=way.colour, marker=way.marker, markersize=7,
+            rows["extra_mm"], rows["recall"], up, along, linestyle="none", color=way.colour, marker=way.marker, markersize=7,
             markeredgecolor="white", capsize=2, elinewidth=1.2, label=way.name.replace("\n", " "), zorder=3,
         )  # fmt: skip
     axes.set_xlabel("proposed beside the liver (mm, mean)")
@@ -78,9 +76,9 @@ def draw_dice(axes: Axes, study: pd.DataFrame, looks: Mapping[str, Look]) -> Non
         look = looks[init]
         rows = study[study["init"] == init].set_index("method")
         shown = rows.loc[methods]
-        spread = np.abs(shown[["difference_low", "difference_high"]].to_numpy().T - shown["difference"].to_numpy())
+        bars = spread(shown, "difference", "difference_low", "difference_high")
         axes.errorbar(
-            np.arange(len(methods)) + 0.2 * (place - (len(arms) - 1) / 2), shown["difference"], spread, linestyle="none",
+            np.arange(len(methods)) + 0.2 * (place - (len(arms) - 1) / 2), shown["difference"], bars, linestyle="none",
             color=look.colour, marker=look.marker, markersize=7, markeredgecolor="white", capsize=3, label=look.name,
         )  # fmt: skip
         said = f"{look.name}, true range: {rows.loc['true_range', 'dice_per_case_mean']:.2f}"

@@ -125,4 +125,13 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write the figure to `path` (.svg or .png): the same bytes for the same data, no date, no program version."""
     metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
     with mpl.rc_context(RC), replacing(path) as temporary:  # type: ignore[arg-type]
+        settle(figure)
         figure.savefig(temporary, metadata=metadata)
+
+
+def settle(figure: Figure) -> None:
+    """Lay the figure out and round the places of its axes: the layout's solver differs in the last digits from time to time."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position(original=True).bounds, 5).tolist())
