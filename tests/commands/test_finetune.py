@@ -100,7 +100,8 @@ def test_the_largest_component_is_chosen_if_it_is_better_at_the_best_rate(tmp_pa
     best = metrics(tmp_path, 0.02, 0.6, dice_largest_component_mean=of_largest)
     assert run("choose-rate", other, best, tmp_path / "out.json").exit_code == 0
     content = json.loads((tmp_path / "out.json").read_text())
-    assert content["largest_component"] is chosen and content["validation_largest_component"] == of_largest
+    assert content["largest_component"] is chosen
+    assert content["largest_component_gain"] == pytest.approx((of_largest or 0) - 0.6)
 
 
 @pytest.mark.parametrize(("of_other", "chosen"), [(0.72, True), (0.70, False)])
@@ -114,7 +115,9 @@ def test_whether_only_the_largest_component_is_kept_is_decided_for_all_arms_alik
     options = [f"--arms={path}" for path in (own, worse, other)]
     done = run("choose-rate", own, tmp_path / "out.json", *options)
     assert done.exit_code == 0, done.exception
-    assert json.loads((tmp_path / "out.json").read_text())["largest_component"] is chosen
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["largest_component"] is chosen
+    assert content["largest_component_gain"] == pytest.approx((0.59 - 0.60 + of_other - 0.70) / 2)
 
 
 def test_rates_are_not_chosen_on_test_cases_nor_across_arms(tmp_path):

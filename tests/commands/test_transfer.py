@@ -142,6 +142,14 @@ def test_a_learning_rate_outside_the_grid_is_refused(runs_dir: Path) -> None:
     assert "learning_rate" in str(error(collect(runs_dir, settings)))
 
 
+@pytest.mark.parametrize(("factor", "value"), [("largest_component", True), ("learning_rate", 0.04)])
+def test_a_choice_that_was_not_made_for_all_runs_alike_is_refused(runs_dir: Path, factor: str, value: Any) -> None:
+    other = sorted(runs_dir.iterdir())[4]
+    change(other / "run.json", "factors", factor, value=value)
+    said = str(error(collect(runs_dir)))
+    assert f"{other.name}: factors.{factor}: the run was made with {value}" in said and "as in init-" in said
+
+
 def test_runs_scored_on_validation_cases_are_refused(runs_dir: Path) -> None:
     change(sorted(runs_dir.iterdir())[0] / "run.json", "factors", "evaluate_on", value="validation")
     assert "evaluate_on" in str(error(collect(runs_dir)))

@@ -99,7 +99,7 @@ def runs_of(cases: pd.DataFrame, finetune: Finetune) -> pd.DataFrame:
     metric = np.where(runs["task"] == LIVER, "dice_per_case", "correct")
     steps = [finetune.steps * finetune.arms[init].steps_times for init in runs["init"]]
     return runs.assign(
-        learning_rate=finetune.learning_rates[0], steps=steps, seconds=14.2, metric=metric,
+        learning_rate=finetune.learning_rates[0], steps=steps, seconds=14.2, metric=metric, largest_component=False,
         balanced_accuracy=runs["correct_mean"],
     )  # fmt: skip
 

@@ -104,7 +104,7 @@ def write_transfer(results: Path, rng: np.random.Generator, params: Params) -> N
             rate = {
                 "task": task, "init": init, "learning_rate": rates[0], "largest_component": False,
                 "validation": dict(zip((f"{rate:g}" for rate in rates), (0.68, 0.66, 0.61), strict=False)),
-                "validation_largest_component": 0.67,
+                "largest_component_gain": -0.01,
             }  # fmt: skip
             write_json(results / "finetune" / "rates" / task / f"{init}.json", rate)
     split = pd.DataFrame({"case_id": [f"case-{n:03d}" for n in range(122)]})

@@ -384,6 +384,7 @@ RUNS = table("runs", ("task", "run_id"), {
     "run_id": TEXT, **RUN_FACTORS, "learning_rate": NUMBER, "steps": COUNT, "dice_per_case_mean": NUMBER,
     "metric": words("dice_per_case", "correct"),  # of the task: arms are compared by its mean
     "correct_mean": NUMBER, "balanced_accuracy": NUMBER,  # of a classification, which has no Dice; else NaN
+    "largest_component": FLAG,  # nothing else of a mask was kept: the same for all runs of a task
     "n_cases": COUNT, "n_failures": COUNT, "n_empty": COUNT, "seconds": NUMBER,
 })  # fmt: skip
 CASES = table("cases", ("task", "run_id", "case_id"), {**RUN_CASES.columns, **CLASSIFIED.columns, **RUN_FACTORS})

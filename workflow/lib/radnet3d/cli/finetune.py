@@ -1,10 +1,8 @@
 """`radnet3d finetune`: split the cases of each task, look for leaks, fine-tune from each initialisation, choose rates."""
 
-import json
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 import pandas as pd
@@ -33,6 +31,7 @@ from radnet3d.tables import (
     read_table,
     write_table,
 )
+from radnet3d.training.rates import choose_rate as choose
 from radnet3d.vocabulary import TASK_CLASSES
 
 log = logging.getLogger(__name__)
@@ -203,47 +202,8 @@ def choose_rate(metrics: tuple[Path, ...], out_path: Path, arms: tuple[Path, ...
     The runs must differ in nothing but their rate, and have been scored on validation cases.
     """
     log.info("radnet3d %s finetune choose-rate", __version__)
-    runs = [(path, read_metrics(path)) for path in metrics]
-    first_path, first = runs[0]
-    for path, run in runs:
-        if run["evaluate_on"] != "validation":
-            raise ParamsError(f"{path}: scored on {run['evaluate_on']} cases, wanted validation")
-        for factor in ("task", "metric", "init", "n_train", "subset_seed", "init_seed"):
-            if run[factor] != first[factor]:
-                raise ParamsError(f"{path}: {factor} is {run[factor]!r}, wanted {first[factor]!r} as in {first_path}")
-    validation = {run["learning_rate"]: run[f"{first['metric']}_mean"] or 0.0 for _, run in runs}
-    if len(validation) != len(runs):
-        raise ParamsError(f"{len(runs)} runs at {len(validation)} learning rates, wanted each rate once")
-    best = max(sorted(validation), key=lambda rate: validation[rate])  # of equal ones, the lowest
-    largest_component = gain_of_largest([read_metrics(path) for path in arms or metrics]) > 0
-    of_largest = next(run.get("dice_largest_component_mean") for _, run in runs if run["learning_rate"] == best)
-    write_json(out_path, {
-        "task": first["task"], "init": first["init"], "learning_rate": best, "largest_component": largest_component,
-        "validation": {f"{rate:g}": mean for rate, mean in validation.items()},
-        "validation_largest_component": of_largest,
-    })  # fmt: skip
-    log.info("%s, %s: learning rate %g of %s", first["task"], first["init"], best, validation)
-    log.info("largest component: %s (%s)", "kept alone" if largest_component else "not singled out", of_largest)
-
-
-def gain_of_largest(runs: list[dict[str, Any]]) -> float:
-    """Return by how much Dice is higher if only the largest component is kept: the mean over arms, each at its best rate."""
-    best: dict[str, dict[str, Any]] = {}
-    for run in sorted(runs, key=lambda run: float(run["learning_rate"])):
-        mean = f"{run['metric']}_mean"
-        if run["init"] not in best or (run[mean] or 0.0) > (best[run["init"]][mean] or 0.0):
-            best[run["init"]] = run
-    gains = [
-        (run.get("dice_largest_component_mean") or 0.0) - (run[f"{run['metric']}_mean"] or 0.0) for run in best.values()
-    ]
-    return sum(gains) / len(gains)
-
-
-def read_metrics(path: Path) -> dict[str, Any]:
-    """Return the metrics.json of a fine-tuning. Raises ParamsError naming the file."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        content["task"], content["learning_rate"], content["evaluate_on"], content[f"{content['metric']}_mean"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ParamsError(f"{path}: {error!r}, wanted metrics.json of `radnet3d finetune train`") from error
-    return content
+    chosen = choose(metrics, arms or metrics)
+    write_json(out_path, chosen)
+    log.info("%s, %s: learning rate %g of %s", *(chosen[k] for k in ("task", "init", "learning_rate", "validation")))
+    kept = "kept alone" if chosen["largest_component"] else "not singled out"
+    log.info("largest component: %s (%+.4f in the mean over arms)", kept, chosen["largest_component_gain"])

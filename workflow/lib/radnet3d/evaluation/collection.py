@@ -24,8 +24,8 @@ def collect_runs(run_dirs: list[Path], asked: FinetuneSections) -> tuple[pd.Data
     """Return (tables.RUNS, tables.CASES) of finished run folders of all tasks, liver segmentation first.
 
     `asked`: the sections of params.yaml as they are now. Raises StaleResultError naming run, key, found and wanted where a
-    run was made otherwise, or where a cell of its task's grid is missing, there twice, or not asked for; TableError where
-    runs of one task were tested on different cases.
+    run was made otherwise, or by another choice than others of its arm or task, or where a cell of its task's grid is missing,
+    there twice, or not asked for; TableError where runs of one task were tested on different cases.
     """
     records = [collect_run(run_dir, asked) for run_dir in run_dirs]
     parts = []
@@ -43,6 +43,7 @@ def order_task(
     """Return the runs of one task and their cases, arm by arm, sizes and seeds ascending. Raises as `collect_runs`."""
     runs = pd.DataFrame([row for row, _ in records], columns=None if records else FACTORS)
     check_grid(runs, grid, task)
+    check_choices(runs)
     cases = pd.concat([frame for _, frame in records], ignore_index=True)
     check_same_cases(cases)
     rank = {init: place for place, init in enumerate(grid.arms)}
@@ -71,6 +72,7 @@ def collect_run(run_dir: Path, asked: FinetuneSections) -> tuple[dict[str, Any],
         **factors,
         "learning_rate": record.factors.learning_rate,
         "steps": record.settings.finetune.steps * record.factors.steps_times,
+        "largest_component": record.factors.largest_component,
         "metric": metric,
         **dict.fromkeys(("dice_per_case_mean", "correct_mean"), np.nan),
         f"{metric}_mean": mean,
@@ -139,6 +141,21 @@ def check_grid(runs: pd.DataFrame, finetune: Finetune, task: str) -> None:
 def cell_name(cell: tuple[object, ...]) -> str:
     """Return how messages write one cell of the grid: its factors in the order of FACTORS, joined by a dash."""
     return "-".join(str(value) for value in cell)
+
+
+def check_choices(runs: pd.DataFrame) -> None:
+    """Raise StaleResultError where runs of one arm differ in rate, or runs of one task in what is done to predictions.
+
+    Rates are chosen arm by arm; that only the largest component is kept, for all arms together: they differ in first weights.
+    """
+    for factor, alike in (("learning_rate", "init"), ("largest_component", "task")):
+        for _, same in runs.groupby(alike, sort=False):
+            first = same.iloc[0]
+            for _, run in same[same[factor] != first[factor]].iterrows():
+                raise StaleResultError(
+                    f"{run['run_id']}: factors.{factor}: the run was made with {run[factor]}, "
+                    f"wanted {first[factor]} as in {first['run_id']}"
+                )
 
 
 def check_same_cases(cases: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ import radnet3d
 from radnet3d.arms import ablated_arms, arm_names, longer_arms, main_arms, other_arms, study_of
 from radnet3d.errors import TableError
 from radnet3d.params import Params
-from radnet3d.reporting import sections, study_sections
+from radnet3d.reporting import comparison_sections, design_sections, price_sections, sections
 from radnet3d.reporting.answer import ablation_sentences, answer, power_sentences, saved_sentences
 from radnet3d.reporting.display import data_uri
 from radnet3d.reporting.notes import collect_notes
@@ -61,7 +61,7 @@ def study_context(results_dir: Path, params: Params) -> dict[str, Any]:
     """Return what the template shows of the comparison of arms."""
     study = study_of(params)
     names = arm_names(study)
-    comparison = study_sections.read_comparison(results_dir)
+    comparison = comparison_sections.read_comparison(results_dir)
     nothing = pd.DataFrame(columns=["init", "reference"])
     compared = nothing if comparison is None else comparison
     return {
@@ -70,27 +70,28 @@ def study_context(results_dir: Path, params: Params) -> dict[str, Any]:
             "shuffled": "shuffled" in params.finetune.against.get("pretrained", ()), "longer": bool(longer_arms(study.finetune)),
         },
         **words(results_dir, comparison, params),
-        "comparison": study_sections.main_table(comparison, study),
-        "against_shuffled": study_sections.comparison_table(
+        "comparison": comparison_sections.main_table(comparison, study),
+        "against_shuffled": comparison_sections.comparison_table(
             compared[(compared["init"] == "pretrained") & (compared["reference"] == "shuffled")], names
         ),
-        "all_comparisons": study_sections.comparison_table(compared, names),
-        "saved": study_sections.saved_table(results_dir, names),
-        "longer": study_sections.steps_table(comparison, study),
-        "ablation": study_sections.ablation_table(comparison, study),
-        "secondary": study_sections.secondary_table(results_dir, comparison, names, main_arms(study.finetune)),
-        "secondary_others": study_sections.secondary_table(
+        "all_comparisons": comparison_sections.comparison_table(compared, names),
+        "saved": comparison_sections.saved_table(results_dir, names),
+        "longer": comparison_sections.steps_table(comparison, study),
+        "ablation": comparison_sections.ablation_table(comparison, study),
+        "secondary": comparison_sections.secondary_table(results_dir, comparison, names, main_arms(study.finetune)),
+        "secondary_others": comparison_sections.secondary_table(
             results_dir, comparison, names, other_arms(study.finetune)
         ),
-        "arms": study_sections.arms_table(params),
-        "rates": study_sections.rates_table(results_dir, names),
-        "splits": study_sections.splits_table(results_dir),
-        "leakage": study_sections.leakage_table(results_dir),
-        "leakage_summary": study_sections.leakage_summary(results_dir),
-        "transfers": study_sections.transfers_table(results_dir, names),
-        "proposal_study": study_sections.proposal_study_table(results_dir, names),
-        "arm_costs": study_sections.arm_costs_table(results_dir, comparison, names),
-        "tasks": study_sections.tasks_table(results_dir, names),
+        "arms": design_sections.arms_table(params),
+        "rates": design_sections.rates_table(results_dir, names),
+        "largest_component": design_sections.largest_component_sentence(results_dir),
+        "splits": design_sections.splits_table(results_dir),
+        "leakage": design_sections.leakage_table(results_dir),
+        "leakage_summary": design_sections.leakage_summary(results_dir),
+        "transfers": design_sections.transfers_table(results_dir, names),
+        "proposal_study": price_sections.proposal_study_table(results_dir, names),
+        "arm_costs": price_sections.arm_costs_table(results_dir, comparison, names),
+        "tasks": comparison_sections.tasks_table(results_dir, names),
     }  # fmt: skip
 
 
@@ -104,6 +105,6 @@ def words(results_dir: Path, comparison: pd.DataFrame | None, params: Params) ->
         "power": [] if power is None else power_sentences(power, margin),
         "saved_words": [] if saved is None else saved_sentences(saved),
         "ablation_words": [] if comparison is None else ablation_sentences(comparison, ablated_arms(study_of(params))),
-        "cost_words": study_sections.cost_sentence(results_dir),
-        "fixed": study_sections.fixed_sentence(comparison),
+        "cost_words": price_sections.cost_sentence(results_dir),
+        "fixed": comparison_sections.fixed_sentence(comparison),
     }

@@ -38,6 +38,11 @@ def display(frame: pd.DataFrame, columns: list[Column]) -> Display:
     return Display([c.title for c in columns], [c.is_number for c in columns], rows)
 
 
+def ditto(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return a text column with a ditto mark where the value above is repeated."""
+    return column.mask(column.eq(column.shift()), "″")
+
+
 def number(name: str, title: str, digits: int = 0, unit: str = "") -> Column:
     """Return a column of numbers with so many decimals and thousands apart."""
     return Column(name, title, lambda value: f"{value:,.{digits}f}{unit}".replace(",", "\u202f"), is_number=True)
