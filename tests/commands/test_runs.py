@@ -69,11 +69,14 @@ def test_an_unknown_kind_is_wrong_usage(tmp_path):
     assert write(tmp_path / "run.json", kind="dream").exit_code == 2
 
 
+HEADS = ["sequence", "view", "contrast", "body", "spacing"]
+
+
 def test_records_are_checked_against_the_parameters(tmp_path, repository):
     params = load_params(repository / "params.yaml")
     given = json.loads(params.model_dump_json(exclude={"medicalnet"}))
     for kind, place, factors in (
-        ("pretrain", "pretrain/dicom_seed-0", {"encoder": "dicom", "labels": "own", "heads": ["body"], "seed": 0}),
+        ("pretrain", "pretrain/dicom_seed-0", {"encoder": "dicom", "labels": "own", "heads": HEADS, "seed": 0}),
         ("finetune", "finetune/runs/liver/one", {**FACTORS, "learning_rate": 0.02}),
     ):
         inputs = INPUTS if kind == "finetune" else {"targets": "t", "split": "s", "volumes": ["v"]}
@@ -84,14 +87,22 @@ def test_records_are_checked_against_the_parameters(tmp_path, repository):
         return CliRunner().invoke(commands, ["check", str(tmp_path), str(repository / "params.yaml")])
 
     assert check().exit_code == 0
-    run = tmp_path / "finetune/runs/liver/one/run.json"
-    for there, instead, said in (
-        ('"steps": 80', '"steps": 81', "finetune.steps: the run was made with 81, asked for is 80"),
-        ('"init": "scratch"', '"init": "gone"', "arm 'gone', which params.yaml does not have"),
+    finetuned, pretrained = tmp_path / "finetune/runs/liver/one/run.json", tmp_path / "pretrain/dicom_seed-0/run.json"
+    for run, there, instead, said in (
+        (finetuned, '"steps": 80', '"steps": 81', "finetune.steps: the run was made with 81, asked for is 80"),
+        (finetuned, '"init": "scratch"', '"init": "gone"', "arm 'gone', which params.yaml does not have"),
+        (
+            finetuned,
+            '"steps_times": 1',
+            '"steps_times": 3',
+            "factors.steps_times: the run was made with 3, asked for is 1",
+        ),
+        (pretrained, '"labels": "own"', '"labels": "shuffled"', "factors.labels: the run was made with 'shuffled'"),
+        (pretrained, '"encoder": "dicom"', '"encoder": "gone"', "the encoder 'gone', which params.yaml does not have"),
     ):
         before = run.read_text()
         run.write_text(before.replace(there, instead))
         assert run.read_text() != before
         result = check()
-        assert isinstance(result.exception, StaleResultError) and said in str(result.exception)
+        assert isinstance(result.exception, StaleResultError) and said in str(result.exception), run
         run.write_text(before)

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from radnet3d.cli import main
 from radnet3d.errors import PixelError, SplitError
-from radnet3d.leakage import CHECKS, audit, check_leakage
+from radnet3d.leakage import CHECKS, Drawn, audit, check_leakage
 from radnet3d.liver import chaos, lits
 from radnet3d.liver.cases import store_case
 from radnet3d.liver.frame import read_scan
@@ -186,6 +186,33 @@ def test_patients_kept_for_other_tasks_are_a_side_too(study):
     leakage = audit(patients, volumes, cases, subsets)
     assert len(leakage) == len(CHECKS) * 28 + 2
     assert failed(leakage) == [("StudyInstanceUID", "pretrain train", "pretrain tasks", 1)]
+
+
+def test_roles_of_a_classification_are_compared_and_its_training_sets(study):
+    """One scan under two names, in training and in the test of a task: patients and UIDs differ, slices do not."""
+    patients, volumes, cases, subsets = study
+    names = ["E", "F", "G"]
+    patients = pd.concat([patients, pd.DataFrame({"PatientID": names, "split": "tasks"})])
+    more = pd.DataFrame({
+        "PatientID": names, "StudyInstanceUID": ["5", "6", "7"], "SeriesInstanceUID": ["5.1", "6.1", "7.1"],
+        "slice_digests": [SHARED, "b" * 16, f"{SHARED} {'c' * 16}"],
+    })  # fmt: skip
+    split = pd.DataFrame(
+        {"case_id": ["5.1", "6.1", "7.1"], "PatientID": names, "role": ["train", "validation", "test"]}
+    )
+    ranks = pd.DataFrame({"subset_seed": [0], "case_id": ["5.1"], "rank": [0]})
+    leakage = audit(patients, pd.concat([volumes, more]), cases, subsets, {"phase": Drawn(split, ranks)})
+    assert len(leakage) == len(CHECKS) * (28 + 3) + 3
+    assert failed(leakage) == [("slice", "phase train", "phase test", 1)]
+    with pytest.raises(SplitError, match=r"series 5\.1 and series 7\.1"):
+        check_leakage(leakage)
+    leakage = audit(patients, pd.concat([volumes, more]), cases, subsets, {"phase": Drawn(split, ranks.assign(rank=1))})
+    assert ("nested", "phase subset 0", "train", 2) in failed(leakage) or (
+        "nested",
+        "phase subset 0",
+        "train",
+        1,
+    ) in failed(leakage)
 
 
 def test_patients_that_are_not_pretrained_on_and_slices_of_one_side_are_no_leak(study):

@@ -119,6 +119,31 @@ def test_a_table_of_spacings_lies_beside_the_real_files(tmp_path):
     assert read(tmp_path / "links", "28").spacing_zyx_mm == (2.5, 0.9, 0.8)
 
 
+def test_a_table_that_contradicts_a_header_is_refused_and_one_that_agrees_is_not(tmp_path):
+    folder = write_case(tmp_path / "in")
+    (folder / "spacings.csv").write_text("case_id,z_mm,y_mm,x_mm\n0,2.5,0.9,0.8\n")
+    assert read(folder).spacing_zyx_mm == pytest.approx((2.5, 0.9, 0.8))
+    (folder / "spacings.csv").write_text("case_id,z_mm,y_mm,x_mm\n0,5,0.9,0.8\n")
+    with pytest.raises(LiverCaseError, match=r"volume-0.nii: its header has a spacing of .* spacings.csv says \(5.0,"):
+        read(folder)
+
+
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_a_liver_on_the_left_of_a_file_without_affine_is_said(tmp_path, caplog, is_mirrored):
+    def lose_and_mirror(volume, labels):
+        labels[:] = 0
+        half = labels.GetSize()[0] // 2
+        labels[half + 1 if is_mirrored else 0 : None if is_mirrored else half, :, :] = 1
+        lose_affine(volume, labels)
+
+    folder = write_case(tmp_path / "in", code="LPS", change=lose_and_mirror)
+    (folder / "spacings.csv").write_text("case_id,z_mm,y_mm,x_mm\n0,2.5,0.9,0.8\n")
+    read(folder)
+    assert (
+        "it may be stored mirrored" in caplog.text
+    ) is not is_mirrored  # what ITK makes of an identity affine turns x
+
+
 def nifti(path, volume, *, spacing=(0.8, 0.9, 2.5), origin=(1.0, 2.0, 3.0)):
     made = sitk.GetImageFromArray(volume)
     made.SetSpacing(spacing)

@@ -21,19 +21,12 @@ from radnet3d.models.resnet3d import initialise
 from radnet3d.params import Input, MedicalNet, Volumes, check_params
 from support.tiny_training import NETWORK
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PUBLISHED = {10: "B", 18: "A", 34: "A", 50: "B", 101: "B", 152: "B", 200: "B"}
 """Shortcuts of the published weights."""
 MILLIONS = {10: 14.36, 18: 32.99, 34: 63.31, 50: 46.21, 101: 85.31, 152: 117.51, 200: 126.74}
 """Parameters, in millions, as the README of github.com/Tencent/MedicalNet tells them; batch norm's statistics count."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small wait for their threads longer than they compute."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
 
 
 def settings(depth: int = 10, shortcut: str = "B", dilations: tuple[int, int] = (2, 4)) -> MedicalNet:

@@ -47,7 +47,7 @@ def test_over_cases_alone_it_is_that_of_the_t_test(level: float) -> None:
     """One run, 30 cases: the noncentral t distribution says at which shift four in five t tests pass."""
     values = np.random.default_rng(2).normal(0.0, 0.1, (1, 1, 30))
     found = estimate(values, settings())
-    shift = smallest_difference(values, found, level, settings()) / found.standard_error
+    shift = smallest_difference(values, found, level, settings(margin_dice=1e-6)) / found.standard_error
     assert stats.nct.sf(stats.t.isf(level / 2, 29), 29, shift) == pytest.approx(0.8, abs=0.015)
 
 
@@ -57,12 +57,22 @@ def test_seeds_that_differ_cost_more_than_their_standard_error() -> None:
     cases = rng.normal(0.0, 0.05, (1, 1, 30))
     seeds = np.broadcast_to(np.array([-0.01, 0.01]).reshape(1, 2, 1), (1, 2, 30)) + 1e-4 * cases
     multiples = [
-        smallest_difference(values, found := estimate(values, settings()), 0.05, settings()) / found.standard_error
+        smallest_difference(values, found := estimate(values, settings()), 0.05, settings(margin_dice=1e-6))
+        / found.standard_error
         for values in (cases, seeds)
     ]
     assert multiples[0] == pytest.approx(2.9, abs=0.1)
     assert multiples[1] > 4 * multiples[0]
-    assert smallest_difference(np.zeros((2, 2, 5)), estimate(np.zeros((2, 2, 5)), settings()), 0.05, settings()) == 0
+
+
+def test_a_difference_below_the_margin_is_never_called_a_gain() -> None:
+    """However small the error: at a true difference of the margin itself half of the estimates lie below it."""
+    values = np.random.default_rng(4).normal(0.0, 0.02, (1, 1, 30))
+    found = estimate(values, settings())
+    said = smallest_difference(values, found, 0.05, settings(margin_dice=0.05))
+    assert said == pytest.approx(0.05 + stats.norm.ppf(0.8) * found.standard_error, rel=0.02)
+    nothing = np.zeros((2, 2, 5))
+    assert smallest_difference(nothing, estimate(nothing, settings()), 0.05, settings(margin_dice=0.03)) == 0.03
 
 
 def test_secondary_metrics_follow_what_they_are_made_of(cases: pd.DataFrame) -> None:

@@ -8,14 +8,7 @@ from radnet3d.models.resnet3d import initialise
 from radnet3d.models.vnet import unfold
 from support.tiny_training import NETWORK, PAPER_NETWORK
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small wait for their threads longer than they compute."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def probe(seed: int = 0) -> Probe:

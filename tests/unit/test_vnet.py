@@ -6,14 +6,7 @@ from radnet3d.models.resnet3d import initialise
 from radnet3d.models.vnet import fold, pad, unfold
 from support.tiny_training import NETWORK, PAPER_NETWORK
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Networks this small wait for their threads longer than they compute."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 16), (9, 11, 13), (1, 2, 3)])

@@ -12,10 +12,11 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow/lib"))
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 import snakemake_lock as lock
+from radnet3d.arms import FIRST
 from radnet3d.errors import ParamsError
 from radnet3d.params import TaskCases, check_params
 from radnet3d.provenance import code_digest, source_digest
-from radnet3d.runs import RUNS, FinetuneSections
+from radnet3d.runs import ARM_FACTORS, RUNS, FinetuneSections
 from radnet3d.vocabulary import TASK_CLASSES
 
 lock.release_if_stale()
@@ -50,6 +51,9 @@ FINETUNING = FinetuneSections.model_validate(PARAMS.model_dump(include=set(Finet
 """What all fine-tuning runs are made from."""
 GRIDS = FINETUNING.grids
 """The section finetune as each task has it."""
+
+FIRST_ARMS = [init for init in FIRST if init in PARAMS.finetune.arms]
+"""Of the arms of every study those that are here: what they start from is as different as can be."""
 
 RUN_DIR = "results/finetune/runs/liver/init-{init}_ntrain-{n_train:03d}_subset-{subset_seed}_seed-{init_seed}"
 RUN_DIRS = [
@@ -116,7 +120,7 @@ def encoder_file(init, init_seed):
 
 def finetune_factors(task, init, **cell):
     """Return what the record of a run says of its task, of its arm and of its place in the grid; JSON."""
-    arm = GRIDS[task].arms[init].model_dump(include={"encoder", "network", "trains", "steps_times"})
+    arm = GRIDS[task].arms[init].model_dump(include=set(ARM_FACTORS))
     return json.dumps({"task": task, "init": init, **arm, **cell})
 
 

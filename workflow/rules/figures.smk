@@ -1,18 +1,22 @@
 """Figures. Each is drawn from a table that stays; its caption lies in workflow/report."""
 
-from radnet3d.arms import FIRST, ablated_arms, other_arms, study_of
+from radnet3d.arms import ablated_arms, other_arms, study_of
 
+SHOWN_SIZE = max(
+    PARAMS.finetune.n_train,
+    key=lambda n: (sum(n in PARAMS.finetune.sizes_of(init) for init in FIRST_ARMS), n),
+)
 SHOWN_RUN_DIRS = [
     RUN_DIR.format(
         init=init,
-        n_train=max(PARAMS.finetune.sizes_of(init)),
+        n_train=SHOWN_SIZE,
         subset_seed=0,
         init_seed=PARAMS.finetune.seeds_of(init)[0],
     )
-    for init in FIRST
-    if init in PARAMS.finetune.arms
+    for init in FIRST_ARMS
+    if SHOWN_SIZE in PARAMS.finetune.sizes_of(init)
 ]
-"""One run of each arm whose masks are shown."""
+"""One run of each arm whose masks are shown, at the largest size that most of them have."""
 
 FIGURES = [
     "results/figures/contact_sheet.png",
@@ -343,7 +347,7 @@ rule draw_proposal_study:
 
 
 rule draw_overlays:
-    """Show the best, median and worst test case of each initialisation, at the largest training-set size."""
+    """Show the best, median and worst test case of each initialisation, at one training-set size."""
     input:
         cases="results/liver/cases",
         runs=[f"{run_dir}/checkpoint.pt" for run_dir in SHOWN_RUN_DIRS],
@@ -377,7 +381,7 @@ rule draw_overlays:
 
 
 rule draw_dice:
-    """Show Dice per case against training-set size, a line an arm with all sizes."""
+    """Show Dice per case against training-set size, a line an arm with most sizes."""
     input:
         comparison="results/transfer/comparison.csv",
         runs="results/transfer/runs.csv",

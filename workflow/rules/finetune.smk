@@ -102,7 +102,10 @@ rule tune_task:
 
 
 rule choose_rate:
-    """Choose the learning rate of one arm by its task's metric on validation cases."""
+    """Choose the learning rate of one arm by its task's metric on validation cases; of all arms, what is done to masks.
+
+    The arms of every study decide that, so that an arm added leaves all others as they are.
+    """
     input:
         metrics=[
             f"results/finetune/tuning/{{task}}/init-{{init}}_lr-{rate}/metrics.json"
@@ -110,7 +113,8 @@ rule choose_rate:
         ],
         arms=lambda wildcards: [
             f"results/finetune/tuning/{wildcards.task}/init-{init}_lr-{rate}/metrics.json"
-            for init in GRIDS[wildcards.task].arms
+            for init in FIRST_ARMS
+            if init in GRIDS[wildcards.task].arms
             for rate in PARAMS.finetune.learning_rates
         ],
     output:

@@ -114,13 +114,14 @@ rule draw_task_cases:
 
 
 rule audit_leakage:
-    """Stop here if pretraining and the roles of the liver cases share a patient, a UID or a slice of an image."""
+    """Stop here if pretraining, the roles of the liver cases, or those of a classification share a patient, UID or slice."""
     input:
         patients="results/pretrain/split.csv",
         volumes=expand("results/volumes/{shard}", shard=SHARDS),
         cases="results/liver/cases",
         split="results/finetune/split/liver/split.csv",
         subsets="results/finetune/split/liver/subsets.csv",
+        tasks=expand("results/finetune/split/{task}/{table}.csv", task=PARAMS.tasks, table=["split", "subsets"]),
     output:
         leakage="results/finetune/split/liver/leakage.csv",
     log:
@@ -135,6 +136,7 @@ rule audit_leakage:
         mem_mb=2000,
     params:
         tables=expand("results/volumes/{shard}/volumes.parquet", shard=SHARDS),
+        tasks=" ".join(f"--task-dir results/finetune/split/{task}" for task in PARAMS.tasks),
         code=code_digest("finetune audit"),
     shell:
         """
@@ -142,7 +144,7 @@ rule audit_leakage:
             --patients {input.patients:q} \
             --cases {input.cases:q}/cases.parquet \
             --split {input.split:q} \
-            --subsets {input.subsets:q} 2>{log:q}
+            --subsets {input.subsets:q} {params.tasks} 2>{log:q}
         """
 
 

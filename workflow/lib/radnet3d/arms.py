@@ -99,8 +99,9 @@ def unlike(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def main_arms(finetune: Finetune) -> list[str]:
-    """Return the arms of the main figures: those with every training-set size, at most N_MAIN of them."""
-    return [init for init in ordered(finetune.arms) if set(finetune.sizes_of(init)) == set(finetune.n_train)][:N_MAIN]
+    """Return the arms of the main figures: those with more than half of the training-set sizes, at most N_MAIN of them."""
+    n_sizes = len(finetune.n_train)
+    return [init for init in ordered(finetune.arms) if 2 * len(finetune.sizes_of(init)) > n_sizes][:N_MAIN]
 
 
 def other_arms(finetune: Finetune) -> list[str]:

@@ -1,7 +1,7 @@
 """The gate before training: nothing is shared between any two sides of the study.
 
 The sides are those of pretraining (train, validation, test, tasks) and the roles of the liver cases (control, train, validation,
-test). Compared are patients, UIDs of studies and series where both sides have them, and the images themselves by digests of
+test); and the roles of each classification, whose cases are series of the side tasks, among themselves. Compared are patients, UIDs of studies and series where both sides have them, and the images themselves by digests of
 their slices: one shared slice is a leak. What these digests do not find is said in `volumes.digests`. A PatientID is compared
 as it is written: two institutions that gave one ID to two people stop the run, the patient known under two IDs is found by the
 images only.
@@ -9,9 +9,11 @@ images only.
 All arms read one split, so they share its test cases; `transfer collect` refuses runs that were tested on others.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -39,11 +41,24 @@ class Side:
         return np.unique(self.rows.loc[self.rows[check] != "", check].to_numpy(dtype=str))
 
 
-def audit(patients: pd.DataFrame, volumes: pd.DataFrame, cases: pd.DataFrame, subsets: pd.DataFrame) -> pd.DataFrame:
+class Drawn(NamedTuple):
+    """The cases of a classification, which are series of the archive."""
+
+    split: pd.DataFrame  # tables.LIVER_SPLIT, case_id a SeriesInstanceUID
+    subsets: pd.DataFrame  # tables.SUBSETS
+
+
+def audit(
+    patients: pd.DataFrame,
+    volumes: pd.DataFrame,
+    cases: pd.DataFrame,
+    subsets: pd.DataFrame,
+    tasks: Mapping[str, Drawn] = MappingProxyType({}),
+) -> pd.DataFrame:
     """Return tables.LEAKAGE: one row a check and pair of sides, those that found nothing included.
 
     `patients`: tables.PATIENT_SPLIT. `volumes`: tables.VOLUMES; volumes of other patients are not trained on. `cases`:
-    tables.LIVER_CASES with `role`. `subsets`: tables.SUBSETS.
+    tables.LIVER_CASES with `role`. `subsets`: tables.SUBSETS. `tasks`: the classifications by name.
     """
     series = volumes.merge(patients, on="PatientID")
     series["name"] = "series " + series["SeriesInstanceUID"]
@@ -51,9 +66,27 @@ def audit(patients: pd.DataFrame, volumes: pd.DataFrame, cases: pd.DataFrame, su
     named = cases.assign(name="case " + cases["case_id"])
     sides += [Side(role, named[named["role"] == role]) for role in ("control", "train", "validation", "test")]
     rows = [row for check in CHECKS for row in compare_sides(check, sides)]
-    training = set(cases.loc[cases["role"] == "train", "case_id"])
-    rows += [compare_ranks(int(str(seed)), subset, training) for seed, subset in subsets.groupby("subset_seed")]
+    rows += compare_subsets(cases, subsets)
+    for task, drawn in tasks.items():
+        rows += audit_task(task, series, drawn)
     return rows_table(rows, LEAKAGE)
+
+
+def audit_task(task: str, series: pd.DataFrame, drawn: Drawn) -> list[dict[str, Any]]:
+    """Return the rows of one classification. `series`: volumes with the sides of their patients, and names."""
+    roles = drawn.split.rename(columns={"case_id": "SeriesInstanceUID"})[["SeriesInstanceUID", "role"]]
+    found = series.merge(roles, on="SeriesInstanceUID")
+    sides = [Side(f"{task} {role}", found[found["role"] == role]) for role in ("train", "validation", "test")]
+    rows = [row for check in CHECKS for row in compare_sides(check, sides)]
+    return rows + compare_subsets(drawn.split, drawn.subsets, prefix=f"{task} ")
+
+
+def compare_subsets(cases: pd.DataFrame, subsets: pd.DataFrame, prefix: str = "") -> list[dict[str, Any]]:
+    """Return a row for each subset seed: whether its small training sets lie inside its larger ones."""
+    training = set(cases.loc[cases["role"] == "train", "case_id"])
+    return [
+        compare_ranks(f"{prefix}subset {seed}", subset, training) for seed, subset in subsets.groupby("subset_seed")
+    ]
 
 
 def pretrain_sides(patients: pd.DataFrame) -> list[str]:
@@ -98,7 +131,7 @@ def held_by(row: dict[Any, Any], check: str) -> set[str]:
     return set(str(row["slice_digests"]).split()) if check == SLICE else {str(row[check])}
 
 
-def compare_ranks(seed: int, subset: pd.DataFrame, training: set[str]) -> dict[str, Any]:
+def compare_ranks(name: str, subset: pd.DataFrame, training: set[str]) -> dict[str, Any]:
     """Return the row of tables.LEAKAGE that says whether small sets of one subset seed lie inside its larger ones.
 
     They do where every training case, and no other, has one of the ranks 0, 1, 2 ...
@@ -108,7 +141,7 @@ def compare_ranks(seed: int, subset: pd.DataFrame, training: set[str]) -> dict[s
     wrong = [f"case {row.case_id}: rank {row.rank}" for row in subset[~is_good].itertuples()]
     wrong += [f"case {name}: no rank" for name in sorted(training - set(subset["case_id"]))]
     return {
-        "check": "nested", "left": f"subset {seed}", "right": "train", "n_left": len(subset), "n_right": n_ranks,
+        "check": "nested", "left": name, "right": "train", "n_left": len(subset), "n_right": n_ranks,
         "n_shared": len(wrong), "examples": "; ".join(wrong[:N_EXAMPLES]),
     }  # fmt: skip
 

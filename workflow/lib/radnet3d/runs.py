@@ -120,6 +120,10 @@ class ControlRun(Section):
     inputs: ControlInputs
 
 
+ARM_FACTORS = ("encoder", "network", "trains", "steps_times")
+"""What the record of a fine-tuning says of its arm."""
+
+
 class FinetuneFactors(Section):
     """One cell of the experiment: the task, the arm as it is declared, and where in the grid it is."""
 

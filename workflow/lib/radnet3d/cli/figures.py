@@ -85,7 +85,7 @@ def read_study(settings: str) -> tuple[Study, dict[str, Look]]:
 @STUDY
 @SOURCE
 def dice(comparison: Path, runs: Path, out: Path, settings: str, sources: tuple[str, ...]) -> None:
-    """Dice per case against n, a line an arm with all sizes. COMPARISON and RUNS: tables of `transfer`."""
+    """Dice per case against n, a line an arm with most sizes. COMPARISON and RUNS: tables of `transfer`."""
     from radnet3d.figures import dice as figure
 
     study, arms = read_study(settings)
@@ -120,7 +120,7 @@ def arms_of_few_sizes(comparison: Path, out: Path, settings: str, sources: tuple
     study, arms = read_study(settings)
     others = other_arms(study.finetune)
     if not others:
-        raise ParamsError("--settings: finetune.arms: found no arm beside those with all sizes, wanted one")
+        raise ParamsError("--settings: finetune.arms: found no arm beside those with most sizes, wanted one")
     rows, margin = read_table(comparison, COMPARISON), study.comparison.margin_dice
     finish(figure.draw(rows, margin, arms, others), out, sources)
 

@@ -10,8 +10,8 @@ import pandas as pd
 from radnet3d import __version__
 from radnet3d.atomic import write_json
 from radnet3d.errors import ParamsError
+from radnet3d.leakage import Drawn, check_leakage
 from radnet3d.leakage import audit as audit_sides
-from radnet3d.leakage import check_leakage
 from radnet3d.params import Liver, LiverSplit, TaskCases, parse_section
 from radnet3d.runs import FinetuneRun, read_run
 from radnet3d.splits import decide_split, nested_subsets, split_liver_cases, split_table
@@ -96,8 +96,15 @@ def draw_split(
 @click.option("--cases", required=True, type=PATH, help="cases.parquet of `liver import`")
 @click.option("--split", "split_path", required=True, type=PATH, help="split.csv of `finetune split`")
 @click.option("--subsets", "subsets_path", required=True, type=PATH, help="subsets.csv of `finetune split`")
+@click.option("--task-dir", "task_dirs", multiple=True, type=PATH, help="folder of `finetune draw-cases`; repeatable")
 def audit(
-    volumes: tuple[Path, ...], out_path: Path, patients: Path, cases: Path, split_path: Path, subsets_path: Path
+    volumes: tuple[Path, ...],
+    out_path: Path,
+    patients: Path,
+    cases: Path,
+    split_path: Path,
+    subsets_path: Path,
+    task_dirs: tuple[Path, ...],
 ) -> None:
     """Look for what must not be shared: patients, UIDs and slices of any two sides of the study. Exit 1 if anything is.
 
@@ -105,11 +112,16 @@ def audit(
     """
     log.info("radnet3d %s finetune audit", __version__)
     roles = read_table(split_path, LIVER_SPLIT)[["case_id", "role"]]
+    tasks = {
+        folder.name: Drawn(read_table(folder / "split.csv", LIVER_SPLIT), read_table(folder / "subsets.csv", SUBSETS))
+        for folder in task_dirs
+    }
     rows = audit_sides(
         read_table(patients, PATIENT_SPLIT),
         pd.concat([read_table(path, VOLUMES) for path in volumes], ignore_index=True),
         read_table(cases, LIVER_CASES).merge(roles, on="case_id"),
         read_table(subsets_path, SUBSETS),
+        tasks,
     )
     write_table(rows, out_path, LEAKAGE)
     check_leakage(rows)
@@ -193,12 +205,14 @@ def train(run_path: Path, out_dir: Path) -> None:
 @commands.command("choose-rate")
 @click.argument("metrics", nargs=-1, required=True, type=PATH)
 @click.argument("out_path", metavar="OUT.json", type=PATH)
-@click.option("--arms", multiple=True, type=PATH, help="metrics of every arm at every rate; repeatable")
+@click.option(
+    "--arms", multiple=True, type=PATH, help="metrics of an arm that has a say for all, at every rate; repeatable"
+)
 def choose_rate(metrics: tuple[Path, ...], out_path: Path, arms: tuple[Path, ...]) -> None:
     """Choose the learning rate with the highest mean of the task's metric among METRICS... of one arm.
 
     Of liver segmentation, only the largest component of a prediction is kept from now on if that is better in the mean over
-    all arms (`--arms`), each at its best rate: first weights are to be the only difference between them.
+    the arms of `--arms`, each at its best rate: give the same for every arm, as first weights are to be their only difference.
     The runs must differ in nothing but their rate, and have been scored on validation cases.
     """
     log.info("radnet3d %s finetune choose-rate", __version__)

@@ -11,7 +11,7 @@ from radnet3d import __version__
 from radnet3d.atomic import write_json
 from radnet3d.errors import ParamsError, StaleResultError
 from radnet3d.params import Params, load_params
-from radnet3d.runs import RUNS, FinetuneSections, make_run, settings_of
+from radnet3d.runs import ARM_FACTORS, RUNS, FinetuneSections, make_run, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def write(out_path: Path, kind: str, settings: str, factors: str, inputs: str) -
 @click.argument("results_dir", type=click.Path(path_type=Path))
 @click.argument("params_path", metavar="PARAMS", type=click.Path(path_type=Path), default=Path("params.yaml"))
 def check(results_dir: Path, params_path: Path) -> None:
-    """Refuse if a run's record below RESULTS_DIR holds other settings than PARAMS (params.yaml) does now.
+    """Refuse if a run's record below RESULTS_DIR holds other settings than PARAMS (params.yaml) does now, or is of another arm.
 
     The folder of a run that is not wanted any more can be removed.
     """
@@ -55,6 +55,8 @@ def check(results_dir: Path, params_path: Path) -> None:
         wanted = asked_settings(params, content["kind"], content["factors"], path.parent)
         for section, made_with in content["settings"].items():
             check_settings(path.parent, section, made_with, wanted.get(section))
+        for factor, asked in asked_factors(params, content["kind"], content["factors"], path.parent).items():
+            check_settings(path.parent, f"factors.{factor}", content["factors"].get(factor), asked)
     log.info("%d records agree with %s", len(records), params_path)
 
 
@@ -70,6 +72,20 @@ def asked_settings(params: Params, kind: str, factors: dict[str, Any], run_dir: 
     if task not in sections.grids or init not in sections.grids[task].arms:
         raise StaleResultError(f"{run_dir}: a run of task '{task}' and arm '{init}', which params.yaml does not have")
     return sections.settings(task, init)
+
+
+def asked_factors(params: Params, kind: str, factors: dict[str, Any], run_dir: Path) -> dict[str, Any]:
+    """Return what params.yaml says now of the encoder or arm that a record is of.
+
+    Raises StaleResultError if it has no such encoder.
+    """
+    if kind == "finetune":
+        return params.finetune.arms[factors["init"]].model_dump(mode="json", include=set(ARM_FACTORS))
+    if kind != "pretrain":
+        return {}
+    if factors["encoder"] not in params.pretrain.encoders:
+        raise StaleResultError(f"{run_dir}: the encoder '{factors['encoder']}', which params.yaml does not have")
+    return params.pretrain.encoders[factors["encoder"]].model_dump(mode="json")
 
 
 def parse(text: str, option: str) -> dict[str, Any]:

@@ -10,14 +10,12 @@ import pandas as pd
 from radnet3d.errors import StaleResultError, TableError
 from radnet3d.evaluation.comparison import FAILURE_DICE
 from radnet3d.params import LIVER, Cell, Finetune
-from radnet3d.runs import FinetuneRun, FinetuneSections, read_run
+from radnet3d.runs import ARM_FACTORS, FinetuneRun, FinetuneSections, read_run
 from radnet3d.tables import CASES, CLASSIFIED, RUN_CASES, check_table, read_table
 
 FACTORS = Cell._fields
 ABSENT: dict[str, Any] = {"is_empty": False, "label": "", "predicted": ""}
 """What columns hold that a task does not have; the others are numbers, and NaN."""
-ARM_FACTORS = ("encoder", "network", "trains", "steps_times")
-"""What a record says of its arm."""
 
 
 def collect_runs(run_dirs: list[Path], asked: FinetuneSections) -> tuple[pd.DataFrame, pd.DataFrame]:

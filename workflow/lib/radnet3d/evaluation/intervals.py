@@ -48,9 +48,12 @@ def estimate(values_sic: Array, settings: Comparison) -> Estimate:
 def interval(of: Estimate, confidence: float, bounds: tuple[float, float] = UNBOUNDED) -> tuple[float, float]:
     """Return mean -+ t x standard error, within `bounds`, the smallest and largest value there can be.
 
+    There is none where every value lies at a bound: resampling would find no uncertainty in, say, thirty of thirty.
     Percentiles of resampled means would not do: over two seeds there are three of them, however many resamples.
     Source: Hesterberg 2014, arXiv:1411.5279, 't with bootstrap standard error'.
     """
+    if of.standard_error == 0 and of.mean in bounds:
+        return float("nan"), float("nan")
     half = stats.t.ppf((1 + confidence) / 2, of.degrees_of_freedom) * of.standard_error
     low, high = np.clip([of.mean - half, of.mean + half], *bounds)
     return float(low), float(high)

@@ -54,14 +54,17 @@ def power_of(difference_sic: Array, level: float, settings: Comparison) -> dict[
 
 
 def smallest_difference(difference_sic: Array, of_mean: Estimate, level: float, settings: Comparison) -> float:
-    """Return the true difference for which a study like this one has `two_sided_p` below `level` with the power asked for.
+    """Return the true difference that a study like this one calls a gain with the power asked for.
 
-    Studies are drawn with the variances found here: of each axis one with its own degrees of freedom, so that they, and
+    It does where `two_sided_p` is below `level` and the estimate at least the margin; Wilcoxon's test, which has to agree, is
+    left out. Studies are drawn with the variances found here: of each axis one with its own degrees of freedom, so that they, and
     with them the degrees of freedom of the mean, differ from study to study as they do when there are two or three seeds.
     NaN without a standard error.
     """
-    if not has_error(difference_sic) or of_mean.standard_error == 0:
-        return of_mean.standard_error
+    if not has_error(difference_sic):
+        return float("nan")
+    if of_mean.standard_error == 0:
+        return settings.margin_dice
     rng = np.random.default_rng(settings.seed)
     effects = [axis_effect(difference_sic, axis).ravel() for axis in range(difference_sic.ndim)]
     freedoms = np.array([len(effect) - 1 for effect in effects if len(effect) > 1])
@@ -69,5 +72,6 @@ def smallest_difference(difference_sic: Array, of_mean: Estimate, level: float, 
     drawn = variances * rng.chisquare(freedoms, (N_STUDIES, len(freedoms))) / freedoms
     total = drawn.sum(axis=1)
     errors = of_mean.standard_error * np.sqrt(total / variances.sum())
-    needed = stats.t.isf(level / 2, total**2 / (drawn**2 / freedoms).sum(axis=1)) * errors
+    significant = stats.t.isf(level / 2, total**2 / (drawn**2 / freedoms).sum(axis=1)) * errors
+    needed = np.maximum(significant, settings.margin_dice)
     return float(np.quantile(needed - rng.normal(0, of_mean.standard_error, N_STUDIES), settings.power))

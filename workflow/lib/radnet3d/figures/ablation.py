@@ -11,16 +11,16 @@ from radnet3d.figures.style import DARK, FAINT, Look, new_figure, spread, styled
 
 
 class Kind(NamedTuple):
-    """One half of the ablation: its title, what its arms are compared with, and the lines that stand for other arms."""
+    """One half of the ablation: its title, what its arms are compared with, and the arm that a line stands for."""
 
     title: str
     reference: str
-    lines: tuple[tuple[str, str, int], ...]  # (arm, reference, sign) of the difference that a line shows
+    other: str
 
 
 KINDS = {
-    "without": Kind("one head left out", "pretrained", (("pretrained", "scratch", -1), ("pretrained", "shuffled", -1))),
-    "alone": Kind("one head alone", "scratch", (("pretrained", "scratch", 1), ("shuffled", "scratch", 1))),
+    "without": Kind("one head left out", "pretrained", "scratch"),
+    "alone": Kind("one head alone", "scratch", "pretrained"),
 }
 
 
@@ -53,20 +53,12 @@ def draw(
 def draw_half(
     axes: Axes, rows: pd.DataFrame, kind: Kind, every: pd.DataFrame, margin_dice: float, looks: Mapping[str, Look]
 ) -> None:
-    """Draw the differences of one half at one size, and what the arms with all heads differ by as lines."""
+    """Draw the differences of one half at one size, and the arm at the other end of the scale as a line."""
     axes.axvspan(-margin_dice, margin_dice, color=FAINT, alpha=0.6, linewidth=0)
     axes.axvline(0, color=looks[kind.reference].colour, linewidth=1.4, label=looks[kind.reference].name)
-    for init, reference, sign in kind.lines:
-        found = every[(every["init"] == init) & (every["reference"] == reference)]
-        if len(found):
-            other = looks[reference if sign < 0 else init]
-            axes.axvline(
-                sign * found["difference"].iloc[0],
-                color=other.colour,
-                linewidth=1.4,
-                linestyle=(0, (4, 2)),
-                label=other.name,
-            )
+    if (line := other_arm(rows, kind, every)) is not None:
+        look = looks[kind.other]
+        axes.axvline(line, color=look.colour, linewidth=1.4, linestyle=(0, (4, 2)), label=look.name)
     axes.errorbar(
         rows["difference"], range(len(rows)), xerr=spread(rows, "difference", "difference_low", "difference_high"),
         color=DARK, marker="o", linestyle="none", elinewidth=1.6, capsize=3, markeredgecolor="white", markersize=7,
@@ -76,3 +68,15 @@ def draw_half(
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3 if len(rows) < 4 else -0.22), ncols=3, fontsize=7.5)
+
+
+def other_arm(rows: pd.DataFrame, kind: Kind, every: pd.DataFrame) -> float | None:
+    """Return what the other arm differs by from the reference on the seeds of the arms drawn; None where none has both.
+
+    An arm's differences to the two were paired on its own seeds, so the other minus the reference is one minus the other.
+    """
+    to_other = every[every["reference"] == kind.other].set_index("init")["difference"]
+    for init, difference in zip(rows["init"], rows["difference"], strict=True):
+        if init in to_other.index:
+            return float(difference - to_other[init])
+    return None

@@ -9,9 +9,6 @@ from matplotlib.figure import Figure
 
 from radnet3d.figures.style import FAINT, GREY, Look, new_figure, spread, styled
 
-LINES = ("scratch", "pretrained")
-"""Arms whose Dice is drawn as a line down the panel."""
-
 
 @styled
 def draw(comparison: pd.DataFrame, margin_dice: float, looks: Mapping[str, Look], inits: list[str]) -> Figure:
@@ -30,7 +27,7 @@ def draw(comparison: pd.DataFrame, margin_dice: float, looks: Mapping[str, Look]
     for place, size in enumerate(sizes):
         left, right = panels[2 * place : 2 * place + 2]
         of_size = rows[rows["n_train"] == size].reset_index(drop=True)
-        draw_levels(left, of_size, comparison[comparison["n_train"] == size], looks)
+        draw_levels(left, of_size, looks)
         draw_differences(right, of_size, margin_dice, looks)
         left.set_title(f"n = {size}", fontsize=9)
     panels[-2].set_xlabel("Dice per test case (mean)")
@@ -38,18 +35,9 @@ def draw(comparison: pd.DataFrame, margin_dice: float, looks: Mapping[str, Look]
     return figure
 
 
-def draw_levels(axes: Axes, rows: pd.DataFrame, every: pd.DataFrame, looks: Mapping[str, Look]) -> None:
-    """Draw the mean Dice of each arm once, beside its name; lines are the main arms at this size."""
+def draw_levels(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+    """Draw the mean Dice of each arm once, beside its name."""
     first = rows[~rows["init"].duplicated()]
-    for init in LINES:
-        level = every.loc[every["init"] == init, "dice_per_case_mean"]
-        if len(level):
-            axes.axvline(level.iloc[0], color=looks[init].colour, linewidth=1.2, linestyle=(0, (4, 2)), zorder=1)
-            axes.annotate(
-                looks[init].name, (level.iloc[0], 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
-                textcoords="offset points", ha={"scratch": "right", "pretrained": "left"}[init], fontsize=7,
-                color=looks[init].colour,
-            )  # fmt: skip
     for place, row in zip(first.index, first.to_dict("records"), strict=True):
         draw_mark(axes, place, pd.DataFrame([row]), ("dice_per_case_mean", "low", "high"), looks[row["init"]])
     axes.set_yticks(list(first.index), [looks[init].name for init in first["init"]])

@@ -7,11 +7,14 @@ found by that, not by a list of numbers.
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from radnet3d.errors import LiverCaseError
 from radnet3d.liver.cases import Case
@@ -120,13 +123,44 @@ def read_case(
         raise LiverCaseError(f"{segmentation_path}: holds fractions, wanted labels 0, 1, 2")
     check_finite(volume_path)
     turned = to_frame(image)
+    labels_zyx = sitk.GetArrayFromImage(to_frame(grid.image(labels)))
+    if grid.is_default and lies_left(labels_zyx):
+        logger.warning("%s: identity affine, and its liver lies on the left: it may be stored mirrored", volume_path)
     return Case(
         case_id=case_id,
         patient_id=f"lits-{case_id}",
         volume_hu_zyx=as_int16(sitk.GetArrayFromImage(turned)),
-        segmentation_zyx=sitk.GetArrayFromImage(to_frame(grid.image(labels))),
-        spacing_zyx_mm=spacings[case_id] if grid.is_default else spacing_zyx_mm(turned),
+        segmentation_zyx=labels_zyx,
+        spacing_zyx_mm=spacing_of(case_id, volume_path, grid, spacing_zyx_mm(turned), spacings),
     )
+
+
+def spacing_of(
+    case_id: str,
+    path: Path,
+    grid: Grid,
+    stored: tuple[float, float, float],
+    spacings: Mapping[str, tuple[float, float, float]],
+) -> tuple[float, float, float]:
+    """Return the spacing (z, y, x) of a case: its file's, or where that has lost it, the table's.
+
+    Raises LiverCaseError where the table contradicts a file that has its own.
+    """
+    if grid.is_default:
+        return spacings[case_id]
+    given = spacings.get(case_id, stored)
+    if not np.allclose(given, stored, rtol=0.01):
+        raise LiverCaseError(
+            f"{path}: its header has a spacing of {stored} mm (z, y, x), {SPACINGS_FILE} says {given}; "
+            "wanted there only cases whose file has lost it"
+        )
+    return stored
+
+
+def lies_left(labels_zyx: NDArray[Any]) -> bool:
+    """Return whether the middle of a liver (labels above 0) is in the half of the picture at the patient's left."""
+    along_x = (labels_zyx > 0).sum(axis=(0, 1))
+    return bool(along_x.any() and np.average(np.arange(len(along_x)), weights=along_x) > (len(along_x) - 1) / 2)
 
 
 def same_place(first: Grid, second: Grid) -> bool:

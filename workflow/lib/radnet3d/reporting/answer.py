@@ -39,7 +39,7 @@ def rows_of(table: pd.DataFrame, init: str, reference: str) -> pd.DataFrame:
 
 
 def power_sentences(power: pd.DataFrame, margin_dice: float) -> list[str]:
-    """Return which difference this experiment could have shown (tables.POWER), and whether the margin is among them."""
+    """Return which difference this experiment could have shown (tables.POWER), and what it may have missed."""
     rows = rows_of(power, ARM, "scratch").dropna(subset=["smallest_difference"])
     if rows.empty:
         return []
@@ -47,14 +47,13 @@ def power_sentences(power: pd.DataFrame, margin_dice: float) -> list[str]:
     first = rows.iloc[0]
     sentences = [
         f"This experiment could have shown a difference between header labels and scratch of {listed(said)}: a true difference "
-        f"of that size would have been found with {first['power']:.0%} power, on {first['n_cases']} test cases, at the level "
-        "that Holm’s correction leaves to the first of the sizes.".replace("%", " %")
+        f"of that size would have been called a gain with {first['power']:.0%} power, on {first['n_cases']} test cases, at the "
+        "level that Holm’s correction leaves to the first of the sizes.".replace("%", " %")
     ]
     blind = rows[rows["smallest_difference"] > margin_dice]
     if len(blind):
         sentences.append(
-            f"At n = {sizes(blind)} that is more than the margin of {margin_dice:g}: a difference between the two may be there "
-            "and have been missed."
+            f"A smaller one, of the margin of {margin_dice:g} or more, may be there at n = {sizes(blind)} and have been missed."
         )
     return sentences
 
@@ -183,6 +182,8 @@ def ablation_sentences(comparison: pd.DataFrame, heads: list[Ablated]) -> list[s
             ]
             if parts:
                 sentences.append(f"{start}, at n = {n_train}: {'; '.join(parts)}.")
+    if sentences:
+        sentences.append("These verdicts are not corrected for the number of heads: take them for a first look.")
     return sentences
 
 

@@ -14,7 +14,7 @@ from radnet3d.reporting import comparison_sections, design_sections, price_secti
 from radnet3d.reporting.answer import ablation_sentences, answer, power_sentences, saved_sentences
 from radnet3d.reporting.display import data_uri
 from radnet3d.reporting.notes import collect_notes
-from radnet3d.tables import LABELS_SAVED, POWER
+from radnet3d.tables import LABELS_SAVED, POWER, TASK_COMPARISON
 
 FIGURES = (
     "dice", "differences", "other_arms", "ablation", "labels_saved", "tasks", "overlays", "proposals",
@@ -106,5 +106,17 @@ def words(results_dir: Path, comparison: pd.DataFrame | None, params: Params) ->
         "saved_words": [] if saved is None else saved_sentences(saved),
         "ablation_words": [] if comparison is None else ablation_sentences(comparison, ablated_arms(study_of(params))),
         "cost_words": price_sections.cost_sentence(results_dir),
-        "fixed": comparison_sections.fixed_sentence(comparison),
+        "fixed": fixed_sentences(results_dir, comparison, params),
     }
+
+
+def fixed_sentences(results_dir: Path, comparison: pd.DataFrame | None, params: Params) -> dict[str, str]:
+    """Return of which seeds and subsets there was one, for each section of the page that shows intervals."""
+    inits = {
+        "main": main_arms(params.finetune),
+        "ablation": [one.init for one in ablated_arms(study_of(params))],
+        "others": other_arms(params.finetune),
+    }
+    tasks = sections.optional(results_dir / "transfer" / "task_comparison.csv", TASK_COMPARISON)
+    of_liver = {name: comparison_sections.fixed_sentence(comparison, arms) for name, arms in inits.items()}
+    return {**of_liver, "tasks": comparison_sections.fixed_sentence(tasks)}

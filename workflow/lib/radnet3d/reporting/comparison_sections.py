@@ -1,6 +1,6 @@
 """What the page shows of the comparison of arms: read from the tables of `radnet3d transfer`."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def first_references(comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def main_table(comparison: pd.DataFrame | None, study: Study) -> Display | None:
-    """Return the arms with all sizes against their first references."""
+    """Return the arms of the main figures against their first references."""
     if comparison is None:
         return None
     main = main_arms(study.finetune)
@@ -103,16 +103,17 @@ def change(row: Row, digits: int = 3) -> str:
     return f"{signed(row['difference'], digits)} {ends}"
 
 
-def fixed_sentence(comparison: pd.DataFrame | None) -> str:
-    """Return at which sizes there is one training subset or one seed, "" if at none."""
+def fixed_sentence(comparison: pd.DataFrame | None, inits: Collection[str] | None = None) -> str:
+    """Return at which sizes there is one training subset or one seed of arms (None: of all), "" if at none."""
     if comparison is None:
         return ""
+    rows = comparison if inits is None else comparison[comparison["init"].isin(list(inits))]
     said = []
-    for axis, words in (("subset_seed", "one training subset"), ("init_seed", "one seed")):
-        sizes = sorted(comparison.loc[comparison["fixed"].str.contains(axis), "n_train"].unique())
+    for axis, words in (("subset_seed", "one training subset"), ("init_seed", "one seed, and so one pretraining")):
+        sizes = sorted(rows.loc[rows["fixed"].str.contains(axis), "n_train"].unique())
         if len(sizes):
-            said.append(f"{words} at n = {', '.join(map(str, sizes))}")
-    return f"There was {' and '.join(said)}: intervals and verdicts there say nothing of others." if said else ""
+            said.append(f"{words}, at n = {', '.join(map(str, sizes))}")
+    return f"There was {'; '.join(said)}: intervals and verdicts there say nothing of others." if said else ""
 
 
 def saved_table(results_dir: Path, names: Names) -> Display | None:

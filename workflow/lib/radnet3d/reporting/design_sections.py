@@ -72,7 +72,10 @@ def start_of(encoder: str | None, study: Study, encoders: Names) -> str:
     if encoder == CONTROL:
         return "a liver segmenter of other patients"
     if encoder == MEDICALNET:
-        return "weights of MedicalNet (Chen 2019)"
+        return (
+            "weights of MedicalNet (Chen 2019), trained on public segmentations, livers among them: on whose, the gate "
+            "against leaks cannot know"
+        )
     own = study.pretrain.encoders[encoder]
     whose = {"own": "labels of headers", "shuffled": "labels of headers, dealt to other patients"}[own.labels]
     return f"{whose}: {', '.join(own.heads)}"
@@ -107,7 +110,7 @@ def largest_component_sentence(results_dir: Path) -> str:
     kept = "Only the largest component of a mask is kept" if chosen["largest_component"] else "Masks are kept whole"
     return (
         f"{kept}, in all arms: on these cases dropping the rest changes Dice by {signed(chosen['largest_component_gain'], 4)} "
-        "in the mean over arms, each at its best rate."
+        "in the mean over the main arms, each at its best rate."
     )
 
 

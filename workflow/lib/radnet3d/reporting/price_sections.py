@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from radnet3d.params import LIVER
-from radnet3d.reporting.comparison_sections import changes
+from radnet3d.reporting.comparison_sections import Row, changes
 from radnet3d.reporting.display import (
     Column,
     Display,
@@ -93,10 +93,7 @@ def proposal_study_table(results_dir: Path, names: Names) -> Display | None:
         arm=frame["init"].map(lambda init: names.get(init, init)),
         dice=frame["dice_per_case_mean"],
         change=changes(frame),
-        found=[
-            f"{row['recall']:.3f} [{row['recall_low']:.3f}, {row['recall_high']:.3f}]"
-            for row in frame.to_dict("records")
-        ],
+        found=[f"{row['recall']:.3f} {ends_of(row)}".rstrip() for row in frame.to_dict("records")],
     )
     return display(frame, [
         Column("way", "slices found by"), number("n_train", "n"), Column("arm", "segmenter"),
@@ -105,3 +102,8 @@ def proposal_study_table(results_dir: Path, names: Names) -> Display | None:
         Column("change", "difference to\nthe true range", is_number=True), number("seconds_propose", "s a case\nto propose", 2),
         number("seconds_segment", "s a case\nto segment", 2),
     ])  # fmt: skip
+
+
+def ends_of(row: Row) -> str:
+    """Return the interval of the share of slices found, "" if there is none."""
+    return "" if pd.isna(row["recall_low"]) else f"[{row['recall_low']:.3f}, {row['recall_high']:.3f}]"

@@ -18,11 +18,15 @@ from radnet3d.training.cost import training_cost
 from radnet3d.training.loop import Recipe, choose_device, fit
 from radnet3d.training.tasks.liver import Batches, segmentation_loss
 
+OTHER_WEIGHTS = 1_000_000
+"""Added to the seed of first weights, which fine-tuning draws from the seed itself."""
+
 
 def train_control(run: ControlRun, *, state_path: Path | None) -> tuple[Checkpoint, pd.DataFrame, dict[str, Any]]:
     """Return the checkpoint of the segmenter, tables.HISTORY and the content of metrics.json, continuing from `state_path` if it is there.
 
-    It has fine-tuning's recipe, but for `control_steps` and `control_learning_rate`, and its own seed.
+    It has fine-tuning's recipe, but for `control_steps` and `control_learning_rate`, and draws its own first weights: an arm
+    that starts from this encoder must not get the decoder back that the encoder was trained with.
     """
     pretrain, finetune, settings = run.settings.pretrain, run.settings.finetune, run.settings
     device = choose_device(finetune.n_threads)
@@ -32,7 +36,7 @@ def train_control(run: ControlRun, *, state_path: Path | None) -> tuple[Checkpoi
     if chosen.empty:
         raise SplitError(f"{run.inputs.split}: no cases of role 'control', wanted at least 1")
     model = build_segmenter(settings.network, trains="all")
-    initialise(model, torch.Generator().manual_seed(run.factors.seed))
+    initialise(model, torch.Generator().manual_seed(OTHER_WEIGHTS + run.factors.seed))
     model = model.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     cases = load_cases(run.inputs.cases, list(chosen["case_id"]), settings.volumes.shape_zyx)
     # no proposals here, so that the control does not wait for the pretrained network: crops reach up to half a window out

@@ -14,8 +14,8 @@ ALIKE = ("task", "metric", "init", "n_train", "subset_seed", "init_seed")
 def choose_rate(metrics: Sequence[Path], arms: Sequence[Path]) -> dict[str, Any]:
     """Return the best of the rates that one arm's runs had, and whether only the largest component of a mask is kept.
 
-    `metrics`: metrics.json of one arm's runs; `arms`: of all arms' runs. The rate has the highest mean of the task's metric;
-    of equal ones the lowest. The largest component is kept alone if Dice is higher so, in the mean over arms, each at its
+    `metrics`: metrics.json of one arm's runs; `arms`: of the arms that have a say, the same for every arm. The rate has the highest mean of the task's metric;
+    of equal ones the lowest. The largest component is kept alone if Dice is higher so, in the mean over these arms, each at its
     best rate: first weights are to be the only difference between arms. Raises ParamsError naming a file that holds something
     else, was not scored on validation cases, or differs from the first in more than its rate.
     """

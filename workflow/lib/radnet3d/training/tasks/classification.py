@@ -19,6 +19,7 @@ from radnet3d.runs import FinetuneRun
 from radnet3d.tables import CLASSIFIED, TASK_CASES, read_table
 from radnet3d.training.inputs import input_range, jittered_grid, jittered_intensity, moved, scale
 from radnet3d.training.loop import LossAt, Recipe, autocast, drawn_places, to_device
+from radnet3d.training.series import HU_JITTER
 from radnet3d.training.tasks import Task
 
 BATCH_SIZE = 8  # of evaluation
@@ -99,6 +100,7 @@ class Classification(Task):
             ClassifiedCase(
                 read_volume(path.parent / row["path"], row["intensity"], self.run.settings.input, shape),
                 self.classes.index(row["label"]),
+                HU_JITTER if row["intensity"] == "hu" else 1.0,
             )
             for row in rows
         ]
@@ -110,6 +112,7 @@ class ClassifiedCase:
 
     volume: NDArray[np.float32]  # (D, H, W)
     number: int
+    jitter: float  # of its intensities, as a multiple of what is usual
 
 
 def class_weights(numbers: list[int], n_classes: int) -> NDArray[np.float32]:
@@ -132,5 +135,6 @@ def read_volume(path: Path, intensity: str, settings: Input, shape: tuple[int, i
 
 
 def drawn_volume(case: ClassifiedCase, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Return a case to train on: moved, scaled and brightened at random."""
-    return jittered_intensity(moved(case.volume, jittered_grid(case.volume.shape, generator)), generator)
+    """Return a case to train on: moved, scaled and brightened at random, as in pretraining."""
+    volume = moved(case.volume, jittered_grid(case.volume.shape, generator))
+    return jittered_intensity(volume, generator, times=case.jitter)
