@@ -20,6 +20,8 @@ def phantom() -> tuple[sitk.Image, sitk.Image]:
     """Return a volume and its segmentation in the common frame: the liver is low, at the front, on the right."""
     volume = np.full((8, 10, 12), -1000, np.int16)
     volume[1:7, 1:9, 1:11] = -80
+    volume[1:7, 6:8, 3:9] = 700  # a spine
+    volume[1:7, 1:3, 7:10] = -900  # a stomach
     volume[1:4, 1:5, 1:6] = 100
     labels = np.zeros((8, 10, 12), np.uint8)
     labels[1:4, 1:5, 1:6] = 1
@@ -128,6 +130,53 @@ def test_a_table_that_contradicts_a_header_is_refused_and_one_that_agrees_is_not
         read(folder)
 
 
+@pytest.mark.parametrize("code", ORIENTATIONS[1:])
+def test_a_mask_saved_in_another_orientation_than_its_volume_is_taken_by_header(tmp_path, caplog, code):
+    folder = write_case(tmp_path / "in")
+    sitk.WriteImage(sitk.DICOMOrient(phantom()[1], code), str(folder / "segmentation-0.nii"))
+    assert np.array_equal(read(folder).segmentation_zyx, sitk.GetArrayFromImage(phantom()[1]))
+    assert "taken by header" in caplog.text
+    folder = write_case(tmp_path / "other", code=code)
+    sitk.WriteImage(phantom()[1], str(folder / "segmentation-0.nii"))
+    assert np.array_equal(read(folder).segmentation_zyx, sitk.GetArrayFromImage(phantom()[1]))
+
+
+@pytest.mark.parametrize("code", ["RAS", "LAS", "RPI"])  # whose axes are in the same order
+def test_a_mask_whose_header_alone_was_turned_is_taken_voxel_by_voxel(tmp_path, caplog, code):
+    folder = write_case(tmp_path / "in")
+    header = Grid.of(sitk.DICOMOrient(phantom()[1], code))
+    sitk.WriteImage(header.image(sitk.GetArrayFromImage(phantom()[1])), str(folder / "segmentation-0.nii"))
+    assert np.array_equal(read(folder).segmentation_zyx, sitk.GetArrayFromImage(phantom()[1]))
+    assert "100 ± 0 voxel by voxel" in caplog.text
+
+
+def test_headers_that_cover_other_boxes_or_hu_that_do_not_tell_mean_voxel_by_voxel(tmp_path, caplog):
+    folder = write_case(tmp_path / "in")
+    turned = sitk.DICOMOrient(phantom()[1], "RPI")
+    by_voxel = sitk.GetArrayFromImage(turned)
+    sitk.WriteImage(turned, str(folder / "segmentation-0.nii"))
+    volume = np.full((8, 10, 12), 60, np.int16)
+    volume[0, 0, 0] = -1000  # a box of one tissue
+    made = Grid.of(phantom()[0]).image(volume)
+    sitk.WriteImage(made, str(folder / "volume-0.nii"))
+    assert np.array_equal(read(folder).segmentation_zyx, by_voxel)
+    assert "60 ± 0 by header, 60 ± 0 voxel by voxel" in caplog.text
+    write_case(tmp_path / "in")
+    turned.SetOrigin((0.0, 0.0, 0.0))
+    sitk.WriteImage(turned, str(folder / "segmentation-0.nii"))
+    assert np.array_equal(read(folder).segmentation_zyx, by_voxel)
+    assert "its header lies elsewhere" in caplog.text
+
+
+def test_air_is_no_liver_however_little_its_hu_differ():
+    rng = np.random.default_rng(0)
+    liver, twice_as_noisy = (rng.normal(100, noise, 500).astype(np.int16) for noise in (20, 40))
+    air = np.full(500, -1000, np.int16)
+    assert lits.is_rather_liver(liver, air) and not lits.is_rather_liver(air, liver)
+    assert lits.is_rather_liver(liver, twice_as_noisy) and not lits.is_rather_liver(twice_as_noisy, liver)
+    assert not lits.is_rather_liver(liver, np.append(liver, [160] * 5))  # 4 % more
+
+
 @pytest.mark.parametrize("is_mirrored", [False, True])
 def test_a_liver_on_the_left_of_a_file_without_affine_is_said(tmp_path, caplog, is_mirrored):
     def lose_and_mirror(volume, labels):
@@ -185,6 +234,17 @@ def case_with(volume=None, labels=None) -> Case:
     return Case("5", "p5", arrays[0] if volume is None else volume, arrays[1] if labels is None else labels, (1, 1, 1))
 
 
+def gassy(n_voxels):
+    """Return the volume of the phantom with air in so many of the 60 voxels of its liver."""
+    volume = sitk.GetArrayFromImage(phantom()[0])
+    volume[tuple(np.argwhere(volume == 100)[:n_voxels].T)] = -800
+    return volume
+
+
+def test_some_gas_in_a_liver_is_no_fault():
+    check_case(case_with(volume=gassy(6)))
+
+
 @pytest.mark.parametrize(
     ("case", "message"),
     [
@@ -194,6 +254,10 @@ def case_with(volume=None, labels=None) -> Case:
         (case_with(labels=np.zeros((8, 10, 12), np.uint8)), "segmentation is empty"),
         (case_with(volume=np.full((8, 10, 12), 100, np.int16)), "wanted HU, with air"),
         (case_with(volume=np.full((8, 10, 12), -1000, np.int16)), "median -1000 HU under the liver"),
+        (
+            case_with(volume=gassy(7)),
+            "12% of the liver below -200 HU, wanted 10% or less: other units, or a segmentation",
+        ),
     ],
 )
 def test_cases_that_cannot_be(case, message):
@@ -323,6 +387,23 @@ def test_real_nifti_and_its_masks(real_data, tmp_path):
     original = sitk.ReadImage(str(folder / "masks/liver.nii.gz"))
     assert np.array_equal(sitk.GetArrayFromImage(again), sitk.GetArrayFromImage(original))
     assert Grid.of(again) == Grid.of(original)
+
+
+@pytest.mark.parametrize("code", ["RAS", "RPI", "PIR"])
+def test_a_real_mask_in_another_orientation_than_its_ct(real_data, tmp_path, code):
+    ct, liver = (
+        read_nifti(real_data / "real/liver/totalseg_example" / name)
+        for name in ("example_ct.nii.gz", "masks/liver.nii.gz")
+    )
+    sitk.WriteImage(ct, str(tmp_path / "volume-0.nii"))
+    sitk.WriteImage(sitk.DICOMOrient(liver, code), str(tmp_path / "segmentation-0.nii"))
+    case = read(tmp_path)
+    assert np.array_equal(case.segmentation_zyx, sitk.GetArrayFromImage(to_frame(liver)))
+    check_case(case)
+    turned = Grid.of(sitk.DICOMOrient(liver, code))
+    if code != "PIR":  # the array as it was, under a header that was turned
+        sitk.WriteImage(turned.image(sitk.GetArrayFromImage(liver)), str(tmp_path / "segmentation-0.nii"))
+        assert np.array_equal(read(tmp_path).segmentation_zyx, case.segmentation_zyx)
 
 
 def test_real_series_equals_itks_own_reading(real_data):

@@ -16,6 +16,7 @@ LIVER, TUMOUR = 1, 2
 LABELS = (0, LIVER, TUMOUR)
 AIR_BELOW_HU = -200  # ASSUME: a CT of a body has air beside or within it
 LIVER_MEDIAN_HU = (-150.0, 400.0)  # ASSUME: from severe steatosis to beyond arterial enhancement
+LIVER_IN_AIR = 0.1  # ASSUME: gas in bile ducts or abscesses, and breath at the dome, are less of a liver than this
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,20 @@ def check_case(case: Case) -> None:
         raise LiverCaseError(
             f"case {case.case_id}: lowest value {volume.min()}, wanted HU, with air below {AIR_BELOW_HU}"
         )
-    median_hu = float(np.median(volume[segmentation > 0]))
+    fault = liver_fault(volume[segmentation > 0])
+    if fault:
+        raise LiverCaseError(f"case {case.case_id}: {fault}: other units, or a segmentation that is flipped")
+
+
+def liver_fault(liver_hu: NDArray[np.int16]) -> str:
+    """Return in words why the HU of the voxels of a liver cannot be a liver's; empty where they can. At least one."""
+    median_hu = float(np.median(liver_hu))
     if not LIVER_MEDIAN_HU[0] <= median_hu <= LIVER_MEDIAN_HU[1]:
-        raise LiverCaseError(f"case {case.case_id}: median {median_hu:.0f} HU under the liver, wanted {LIVER_MEDIAN_HU}: "
-                             "other units, or a segmentation that is flipped")  # fmt: skip
+        return f"median {median_hu:.0f} HU under the liver, wanted {LIVER_MEDIAN_HU}"
+    in_air = float((liver_hu < AIR_BELOW_HU).mean())
+    if in_air > LIVER_IN_AIR:
+        return f"{in_air:.0%} of the liver below {AIR_BELOW_HU} HU, wanted {LIVER_IN_AIR:.0%} or less"
+    return ""
 
 
 def store_case(case: Case, out_dir: Path) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 The slices run downwards and carry no number the PNGs know, so a sort of one without the other flips the liver.
 """
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 from PIL import Image
 
 from radnet3d.dicom.extract import extract_series
@@ -24,7 +27,7 @@ def find_cases(folder: Path) -> list[tuple[str, Path, Path]]:
 
     Raises LiverCaseError where there is none, or one half without the other.
     """
-    candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir() and is_shown(path))]
     cases = []
     for candidate in candidates:
         dicom_dir = next((candidate / name for name in DICOM_NAMES if (candidate / name).is_dir()), None)
@@ -44,16 +47,13 @@ def read_case(case_id: str, dicom_dir: Path, mask_dir: Path) -> Case:
     extract = extract_series(dicom_dir, n_processes=1)
     row = only_ct_volume(extract, dicom_dir)
     files = extract.files[extract.files["SeriesInstanceUID"] == row["SeriesInstanceUID"]].sort_values("slice")
-    masks = sorted(path for path in mask_dir.iterdir() if path.suffix.lower() == ".png")
+    masks = sorted(path for path in mask_dir.iterdir() if path.suffix.lower() == ".png" and is_shown(path))
     if len(masks) != len(files):
         raise LiverCaseError(f"{mask_dir}: {len(masks)} PNG masks, {dicom_dir.name} has {len(files)} slices")
     mask_of = dict(zip(sorted(files["path"]), masks, strict=True))
-    segmentation = np.stack([np.asarray(Image.open(mask_of[path])) > 0 for path in files["path"]])
     grid = dicom_grid(dicom_dir, files, row)
-    if segmentation.shape[::-1] != grid.size_xyz:
-        raise LiverCaseError(
-            f"{mask_dir}: masks of {segmentation.shape[1:]} pixels, slices have {grid.size_xyz[1::-1]}"
-        )
+    n_columns, n_rows, _ = grid.size_xyz
+    segmentation = np.stack([read_mask(mask_of[path], (n_rows, n_columns)) for path in files["path"]])
     volume = to_frame(grid.image(as_int16(read_volume(dicom_dir, files))))
     return Case(
         case_id=case_id,
@@ -64,3 +64,19 @@ def read_case(case_id: str, dicom_dir: Path, mask_dir: Path) -> Case:
         series_uid=str(row["SeriesInstanceUID"]),
         study_uid=str(row["StudyInstanceUID"]),
     )
+
+
+def is_shown(path: Path) -> bool:
+    """Return whether a name has no dot in front, as what macOS leaves beside a file (`._liver_GT_000.png`) has."""
+    return not path.name.startswith(".")
+
+
+def read_mask(path: Path, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return where a PNG mask is above 0, (rows, columns). Raises LiverCaseError where it is damaged or not of `shape`."""
+    try:
+        pixels = np.asarray(Image.open(path))
+    except (OSError, EOFError, SyntaxError, ValueError, struct.error, zlib.error) as error:  # all that Pillow lets out
+        raise LiverCaseError(f"{path}: not a readable PNG: {error}") from error
+    if pixels.shape != shape:
+        raise LiverCaseError(f"{path}: mask of {pixels.shape} pixels (rows, columns), its slice has {shape}")
+    return pixels > 0

@@ -5,7 +5,10 @@ ITK counts axes x, y, z; here and only here they are turned into arrays (z, y, x
 """
 
 import gzip
+import io
+import math
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,9 @@ from radnet3d.volumes.pixels import read_volume
 
 FRAME = "LPS"
 NIFTI = (".nii", ".nii.gz")
+NIFTI_HEADER_BYTES = 348
+NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+PART_BYTES = 1 << 24  # read at once; whole voxels of every type
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,8 @@ def read_scan(path: Path) -> Scan:
     NIfTI file cannot say, that it is a CT at its true spacing, is judged as `liver import` does; DICOM says it.
     """
     image = read_dicom(path) if path.is_dir() else read_nifti(path)
-    if image.GetDimension() != 3 or min(image.GetSize()) < 2 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ScanError(f"{path}: found an image of {image.GetSize()} voxels, wanted one volume of intensities")
+    if min(image.GetSize()) < 2:
+        raise ScanError(f"{path}: found an image of {image.GetSize()} voxels, wanted two or more along every axis")
     turned = to_frame(image)
     volume = as_int16(sitk.GetArrayFromImage(turned))
     if not path.is_dir():
@@ -85,27 +91,10 @@ def read_scan(path: Path) -> Scan:
 
 def check_nifti(volume_hu: NDArray[np.int16], grid: Grid, path: Path) -> None:
     """Raise ScanError if the affine of a NIfTI file was lost, or if its values cannot be HU."""
-    check_finite(path)
     if grid.is_default:
         raise ScanError(f"{path}: identity affine, so its spacing is unknown; wanted the affine of the scan")
     if volume_hu.min() > AIR_BELOW_HU:
         raise ScanError(f"{path}: lowest value {volume_hu.min()}, wanted a CT in HU, with air below {AIR_BELOW_HU}")
-
-
-def check_finite(path: Path) -> None:
-    """Raise ScanError if a NIfTI-1 file holds NaN or infinite voxels; ITK reads those as 0 and says nothing."""
-    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as stream:
-        header = stream.read(348)
-        order = "<" if header[:4] == struct.pack("<i", 348) else ">"
-        kind = {16: "f4", 64: "f8"}.get(struct.unpack_from(f"{order}h", header, 70)[0], "")
-        if not kind:
-            return
-        start = int(struct.unpack_from(f"{order}f", header, 108)[0])
-        content = (header + stream.read())[start:]
-    values = np.frombuffer(content, order + kind, count=len(content) // int(kind[1]))
-    n_lost = int(np.count_nonzero(~np.isfinite(values)))
-    if n_lost:
-        raise ScanError(f"{path}: {n_lost} voxels are NaN or infinite, wanted HU")
 
 
 def check_mask_path(path: Path) -> None:
@@ -136,6 +125,11 @@ def to_frame(image: sitk.Image) -> sitk.Image:
     return turned
 
 
+def array_in_frame(image: sitk.Image) -> NDArray[Any]:
+    """Return the voxels of an image as (z, y, x) in the common frame."""
+    return np.asarray(sitk.GetArrayFromImage(to_frame(image)))
+
+
 def spacing_zyx_mm(image: sitk.Image) -> tuple[float, float, float]:
     """Return the voxel spacing of an ITK image as (z, y, x)."""
     x, y, z = image.GetSpacing()
@@ -154,15 +148,85 @@ def orientation_code(grid: Grid) -> str:
 
 
 def read_nifti(path: Path) -> sitk.Image:
-    """Return the image of a NIfTI file. Raises ScanError naming the file."""
+    """Return the volume of a NIfTI file. Raises ScanError naming the file where it is damaged, or not one of numbers."""
     if not path.name.endswith(NIFTI):
         raise ScanError(f"{path}: wanted a NIfTI file (.nii, .nii.gz) or a folder of DICOM files")
     if not path.is_file():
         raise ScanError(f"{path}: no such file")
+    check_voxels(path)
     try:
-        return sitk.ReadImage(str(path))
+        image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise ScanError(f"{path}: not a readable NIfTI file: {str(error).strip().splitlines()[-1]}") from error
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        kind = image.GetPixelIDTypeAsString()
+        raise ScanError(f"{path}: found an image of {image.GetSize()} voxels ({kind}), wanted one volume of numbers")
+    return image
+
+
+def check_voxels(path: Path) -> None:
+    """Raise ScanError unless a NIfTI file holds every voxel its header tells of, and none is NaN or infinite.
+
+    ITK reads as 0 what is missing in a file that was cut short, and NaN, and says nothing.
+    """
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as stream:
+            stored = StoredVoxels.of(stream.read(NIFTI_HEADER_BYTES))
+            stream.seek(stored.start)
+            n_bytes, n_lost = count_voxels(stream, stored)
+    except (OSError, EOFError, zlib.error, ValueError, OverflowError) as error:
+        raise ScanError(f"{path}: not a readable NIfTI file: {error}") from error
+    if n_bytes < stored.n_bytes:
+        raise ScanError(f"{path}: cut short: {n_bytes} bytes of voxels, its header tells of {stored.n_bytes}")
+    if n_lost:
+        raise ScanError(f"{path}: {n_lost} voxels are NaN or infinite, wanted numbers")
+
+
+@dataclass(frozen=True)
+class StoredVoxels:
+    """What the header of a NIfTI-1 file tells of the voxels behind it."""
+
+    start: int  # in bytes
+    n_voxels: int
+    dtype: np.dtype[Any]
+
+    @property
+    def n_bytes(self) -> int:
+        """How many bytes they take."""
+        return self.n_voxels * self.dtype.itemsize
+
+    @classmethod
+    def of(cls, header: bytes) -> "StoredVoxels":
+        """Return what a header tells. Raises ValueError where it is none of NIfTI-1, or of voxels that are no numbers.
+
+        Source: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h. ITK reads no NIfTI-2.
+        """
+        order = next((order for order in "<>" if header[:4] == struct.pack(f"{order}i", NIFTI_HEADER_BYTES)), "")
+        if not order or len(header) < NIFTI_HEADER_BYTES:
+            is_second = header[:4] in (struct.pack("<i", 540), struct.pack(">i", 540))
+            raise ValueError("NIfTI-2, wanted NIfTI-1" if is_second else "no NIfTI-1 header")
+        n_axes, *sizes = struct.unpack_from(f"{order}8h", header, 40)
+        (kind,) = struct.unpack_from(f"{order}h", header, 70)
+        (start,) = struct.unpack_from(f"{order}f", header, 108)
+        if kind not in NIFTI_TYPES:
+            raise ValueError(f"voxels of NIfTI type {kind} (colours, complex numbers or others), wanted real numbers")
+        n_voxels = math.prod(max(size, 1) for size in sizes[:n_axes])
+        return cls(max(int(start), NIFTI_HEADER_BYTES), n_voxels, np.dtype(order + NIFTI_TYPES[kind]))
+
+
+def count_voxels(stream: io.BufferedIOBase, stored: StoredVoxels) -> tuple[int, int]:
+    """Return how many bytes of voxels are left in a stream, and how many voxels are NaN or infinite.
+
+    Reads to the end, where gzip keeps its checksum.
+    """
+    n_bytes = n_lost = 0
+    while part := stream.read(PART_BYTES):
+        voxels = part[: stored.n_bytes - n_bytes]
+        n_bytes += len(voxels)
+        if stored.dtype.kind == "f":
+            values = np.frombuffer(voxels, stored.dtype, count=len(voxels) // stored.dtype.itemsize)
+            n_lost += int(np.count_nonzero(~np.isfinite(values)))
+    return n_bytes, n_lost
 
 
 def read_dicom(folder: Path) -> sitk.Image:
