@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 from tqdm import tqdm
 
 from radnet3d.archive.source import fetched_table, files_of, safe_name, series_dir, shard_of
 from radnet3d.dicom.headers import find_files, starts_with_data_set
+from radnet3d.dicom.names import escaped, unescaped
 from radnet3d.errors import ArchiveError
 from radnet3d.params import Archive
 from radnet3d.tables import FOLDER_FILES, PLAN, TRUTH, check_table, empty_table, read_table, write_table
@@ -40,7 +40,7 @@ class FolderSource:
             first = group.iloc[0]
             rows.append({
                 **{tag: first[tag] for tag in TAGS}, "SeriesInstanceUID": name, "collection_id": "",
-                "shard": shard_of(str(name), self.n_shards), "location": str(self.dir), "n_instances": len(group),
+                "shard": shard_of(str(name), self.n_shards), "location": escaped(str(self.dir)), "n_instances": len(group),
                 "n_bytes": int(group["n_bytes"].sum()), "licence": "", "source_DOI": "",
             })  # fmt: skip
         return check_table(pd.DataFrame(rows), PLAN, name="plan"), empty_table(TRUTH)
@@ -48,7 +48,8 @@ class FolderSource:
     def fetch(self, rows: pd.DataFrame, plan_dir: Path, out_dir: Path, threads: int) -> pd.DataFrame:
         """Link the files of `rows` to `out_dir/<PatientID>/<SeriesInstanceUID>/`, numbered in the order of their paths."""
         files = read_table(plan_dir / "files.parquet", FOLDER_FILES)
-        paths = {name: [Path(path) for path in group] for name, group in files.groupby("SeriesInstanceUID")["path"]}
+        of_series = files.groupby("SeriesInstanceUID")["path"]
+        paths = {name: [Path(unescaped(path)) for path in group] for name, group in of_series}
         for name, patient in rows[["SeriesInstanceUID", "PatientID"]].astype(str).to_numpy():
             link_files(paths.get(name, []), series_dir(out_dir, patient, name))
         return fetched_table(rows, out_dir)
@@ -74,19 +75,27 @@ def regular_files(folder: Path) -> list[Path]:
 
 
 def read_row(path: Path) -> dict[str, object]:
-    """Return what groups a file: its path, size, time and four header values; a file without them is `unreadable`."""
+    """Return what groups a file: its path, size, time and four header values; a file without them is `unreadable`.
+
+    Whatever a broken file makes pydicom raise costs that file, not the plan: `dicom extract` lists it with its reason.
+    """
     values = dict.fromkeys(TAGS, "")
     try:
         with path.open("rb") as stream:  # a file without preamble is DICOM too, as the extraction of headers takes it
             is_bare = starts_with_data_set(stream)
             header = dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS), force=is_bare)
         values = {tag: str(header.get(tag, "") or "") for tag in TAGS}
-    except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+    except Exception as error:  # see above
         values["Modality"] = type(error).__name__
     if not values["SeriesInstanceUID"]:
         values |= {"SeriesInstanceUID": UNREADABLE, "PatientID": UNREADABLE}
     status = path.stat()
-    return {"path": str(path.absolute()), "n_bytes": status.st_size, "modified_ns": status.st_mtime_ns, **values}
+    return {
+        "path": escaped(str(path.absolute())),
+        "n_bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        **values,
+    }
 
 
 def folder_state(folder: Path, planned: Path) -> str:
@@ -97,7 +106,10 @@ def folder_state(folder: Path, planned: Path) -> str:
     """
     found: Iterable[tuple[str, int, int]] = ()
     if folder.is_dir():
-        found = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in regular_files(folder)]
+        found = [
+            (escaped(str(path.absolute())), path.stat().st_size, path.stat().st_mtime_ns)
+            for path in regular_files(folder)
+        ]
     elif planned.is_file():
         columns = read_table(planned, FOLDER_FILES)[["path", "n_bytes", "modified_ns"]]
         found = [(str(path), int(size), int(time)) for path, size, time in columns.itertuples(index=False)]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pandas as pd
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from radnet3d.archive.nbia_interface import HASHES, Contradiction, NbiaInterface, read_hashes
 from radnet3d.archive.source import files_of
@@ -27,8 +26,6 @@ ZIP = "series.zip"
 # ASSUME: archives of TCIA may hold the text of the licence under this name, which md5hashes.csv does not list
 SIDE_FILES = ("LICENSE",)
 """Entries of a zip that are no images; they are not kept."""
-UNREADABLE = (InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError)
-"""What pydicom raises of a file that is no DICOM."""
 
 
 class NbiaSource:
@@ -152,12 +149,12 @@ def check_instances(folder: Path, row: Row) -> None:
     for path in files_of(folder):
         try:
             header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID", "SeriesInstanceUID"])
-        except UNREADABLE as error:
+            series, instance = (str(header.get(name, "")) for name in ("SeriesInstanceUID", "SOPInstanceUID"))
+        except Exception as error:  # whatever a broken file makes pydicom raise, it is no instance
             others.append(f"{path.name} is no DICOM ({type(error).__name__})")
             continue
-        series = str(header.get("SeriesInstanceUID", ""))
         if series == row.SeriesInstanceUID:
-            instances[str(header.get("SOPInstanceUID", ""))] += 1
+            instances[instance] += 1
         else:
             others.append(f"{path.name} belongs to series {series}")
     name, n_times = max(instances.items(), key=lambda item: item[1], default=("", 0))

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from radnet3d.dicom.geometry import Geometry, in_series_order, series_geometry
 from radnet3d.dicom.headers import Excluded, Header, find_names, path_parts, read_named
+from radnet3d.dicom.names import unescaped
 from radnet3d.dicom.slices import Slice
 from radnet3d.tables import EXCLUDED, FILES, SERIES, check_table, read_table, rows_table, write_table
 
@@ -106,7 +107,7 @@ def without_copies(headers: list[Header], root: Path) -> tuple[list[Header], lis
     copies: list[Excluded] = []
     for header, image in zip(headers, images, strict=True):
         path = header.slices[0].path
-        first = firsts.setdefault(content_digest(root / path), path) if image in repeated else path
+        first = firsts.setdefault(content_digest(root / unescaped(path)), path) if image in repeated else path
         if first == path:
             kept.append(header)
         else:
@@ -122,14 +123,31 @@ def content_digest(path: Path) -> str:
 
 
 def series_row(headers: list[Header], geometry: Geometry) -> dict[str, Any]:
-    """Return the row of one series: of each header value the first that is not empty, and the geometry."""
-    distinct = list({id(header.values): header.values for header in headers}.values())  # slices share most of them
+    """Return the row of one series: each header value as most of its slices have it, and the geometry.
+
+    A scout or a summary page among the images says nothing of them, wherever it is numbered.
+    """
+    distinct = {id(header.values): header.values for header in headers}  # slices share most of them
+    n_slices = dict.fromkeys(distinct, 0)
+    for header in headers:
+        n_slices[id(header.values)] += len(header.slices)
     values = {
-        keyword: next((values[keyword] for values in distinct if _is_given(values[keyword])), default)
-        for keyword, default in distinct[0].items()
+        keyword: most_frequent([found[keyword] for found in distinct.values()], n_slices.values(), absent)
+        for keyword, absent in headers[0].values.items()
     }
     derived = {name: getattr(geometry, name) for name in SERIES.columns if hasattr(geometry, name)}
     return {**values, **derived, "n_files": len(headers)}
+
+
+def most_frequent(values: Sequence[str | float], n_each: Iterable[int], absent: str | float) -> str | float:
+    """Return the value that is given most often, the first of equals; `absent` where none is given."""
+    given = {value for value in set(values) if _is_given(value)}
+    if len(given) > 1:
+        counts = dict.fromkeys(values, 0)
+        for value, n in zip(values, n_each, strict=True):
+            counts[value] += n
+        return max((value for value in counts if value in given), key=counts.__getitem__)
+    return next(iter(given), absent)
 
 
 def _is_given(value: str | float) -> bool:

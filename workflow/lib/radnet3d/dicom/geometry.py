@@ -39,6 +39,7 @@ class Geometry:
     """What the positions of a series say; NaN and "" where they say nothing."""
 
     geometry: str  # tables.GEOMETRY: regular, or the first reason why not
+    is_mixed: bool  # slices of several orientations or sizes, which are stacks of their own
     n_slices: int  # distinct places; all slices where places are unknown
     n_volumes: int
     volume_of: tuple[str, ...]  # what tells each volume from the others, such as "EchoTime=2.3"; "" of a single one
@@ -84,7 +85,8 @@ def series_geometry(slices: Sequence[Slice]) -> Geometry:
     tilt_deg, drift_mm, jitter_mm, shear = line_through(positions_mm[first_of_place], orientations[0])
     spacing_mm, gap_fault = spacing_and_fault(along_mm[first_of_place])
     known = is_one_orientation  # places along one normal mean nothing where slices have several
-    if not known or is_mixed_size:
+    is_mixed = not known or is_mixed_size
+    if is_mixed:
         place, along_mm, leaves = _split_stacks(slices, positions_mm, orientations)
     elif len(slices) > n_places or gap_fault == "irregular_spacing":
         leaves = _split_stack(slices, place, along_mm)
@@ -107,6 +109,7 @@ def series_geometry(slices: Sequence[Slice]) -> Geometry:
     row_mm, column_mm = slices[0].pixel_spacing_mm or (math.nan, math.nan)
     return Geometry(
         geometry=next((name for name, holds in faults.items() if holds), "regular"),
+        is_mixed=is_mixed,
         n_slices=n_places if known else len(slices),
         n_volumes=max(len(leaves), n_repeats if known else 1),
         volume_of=tuple(", ".join(words) for _, words in leaves),
@@ -250,7 +253,7 @@ def _without_positions(slices: Sequence[Slice]) -> Geometry:
     is_oriented = len(oriented) == n and bool(are_proper(oriented).all())
     plane = plane_and_obliquity(unit_normals(oriented))[0] if is_oriented else ""
     return Geometry(
-        "no_geometry", n, 1, ("",), nan, nan, nan, plane, nan, nan, nan, nan, nan, "", (nan, nan), row_mm, column_mm,
+        "no_geometry", False, n, 1, ("",), nan, nan, nan, plane, nan, nan, nan, nan, nan, "", (nan, nan), row_mm, column_mm,
         slices[0].n_rows, slices[0].n_columns, np.zeros(n, np.int64), np.arange(n), np.full(n, nan),
     )  # fmt: skip
 

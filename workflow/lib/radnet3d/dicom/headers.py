@@ -14,6 +14,7 @@ from pydicom.filereader import read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from radnet3d.atomic import MARKER, SNAKEMAKE_NOTE
+from radnet3d.dicom.names import escaped
 from radnet3d.dicom.plain import SERIES_UID, PlainReader
 from radnet3d.dicom.slices import Slice, read_slices, whole_number
 from radnet3d.dicom.values import NEEDED, header_values, lenient
@@ -33,7 +34,7 @@ class Header(NamedTuple):
 class Excluded:
     """A file that is of no use: `reason` is one of tables.EXCLUSIONS."""
 
-    path: str
+    path: str  # as tables hold it (dicom.names)
     series_uid: str
     reason: str
     detail: str
@@ -98,12 +99,16 @@ def read_header(root: Path, path: Path) -> Header | Excluded:
 
 def read_named(root: Path, name: str) -> Header | Excluded:
     """Return what `read_header` does of the file `name` below `root`."""
-    plain = _PLAIN.read(f"{root}/{name}", name)
-    return Header(*plain) if plain else read_with_pydicom(root / name, name)
+    listed = escaped(name)
+    plain = _PLAIN.read(f"{root}/{name}", listed)
+    return Header(*plain) if plain else read_with_pydicom(root / name, listed)
 
 
 def read_with_pydicom(path: Path, name: str) -> Header | Excluded:
-    """Return what `read_header` returns, the long way: this defines it, and `radnet3d.dicom.plain` has to agree."""
+    """Return what `read_header` returns, the long way: this defines it, and `radnet3d.dicom.plain` has to agree.
+
+    `name`: that of the file as tables hold it.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return Excluded(name, "", "not_dicom", "not a regular file")

@@ -58,7 +58,7 @@ TRAIT_TAGS: tuple[BaseTag | int, ...] = (
 class Slice:
     """One slice of a series and where it lies; what a header does not say is None."""
 
-    path: str
+    path: str  # as tables hold it (dicom.names)
     frame: int  # 0 in a classic file; frame of an enhanced file, tile of a mosaic
     sop_instance_uid: str
     instance_number: float  # NaN where absent

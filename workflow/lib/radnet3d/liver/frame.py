@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from radnet3d.atomic import replacing
 from radnet3d.dicom.extract import Extract, extract_series
 from radnet3d.dicom.headers import Excluded, read_header
+from radnet3d.dicom.names import unescaped
 from radnet3d.errors import GeometryError, ScanError
 from radnet3d.liver.cases import AIR_BELOW_HU
 from radnet3d.volumes.pixels import read_volume
@@ -259,7 +260,7 @@ def only_ct_volume(extract: Extract, folder: Path) -> pd.Series:
 def dicom_grid(folder: Path, files: pd.DataFrame, row: pd.Series) -> Grid:
     """Return the grid of a regular series: x along its rows, y along its columns, z along row x column."""
     first = files.sort_values("slice").iloc[0]
-    header = read_header(folder, folder / str(first["path"]))
+    header = read_header(folder, folder / unescaped(str(first["path"])))
     if isinstance(header, Excluded):
         raise ScanError(f"{folder / header.path}: {header.detail}")
     corner = next(part for part in header.slices if part.frame == first["frame"])

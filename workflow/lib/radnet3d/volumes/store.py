@@ -16,11 +16,12 @@ from tqdm import tqdm
 from radnet3d.atomic import replacing, write_text
 from radnet3d.dicom.extract import Extract
 from radnet3d.dicom.geometry import series_geometry, volume_geometries
-from radnet3d.dicom.headers import Excluded, read_header
+from radnet3d.dicom.headers import Excluded, read_named
+from radnet3d.dicom.names import escaped, unescaped
 from radnet3d.errors import PixelError
 from radnet3d.tables import EXCLUDED, VOLUMES, rows_table, write_table
 from radnet3d.volumes.digests import join_digests, slice_digest
-from radnet3d.volumes.pixels import AIR_HU, Array, Reader, lowest_of, read_file, read_planes
+from radnet3d.volumes.pixels import AIR_HU, Array, Reader, lowest_of, read_file, read_planes, without_gaps
 from radnet3d.volumes.resample import resample, resample_axis, resample_window
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Part:
 
     number: int
     volume_of: str  # "" where the series holds one
+    is_whole: bool  # it stands for the series
     facts: Row  # the columns of tables.SERIES that are of its geometry
     shear: tuple[float, float]  # of its slices along columns and rows, per mm along the normal
     files: pd.DataFrame  # path, frame, slice, position_mm
@@ -111,11 +113,14 @@ def describe_geometry(row: Row) -> str:
 
 def exclusion(row: Row, reason: str, detail: str) -> Row:
     """Return the row of tables.EXCLUDED of a whole series, or of one of its volumes."""
-    return {"path": "", "SeriesInstanceUID": row["SeriesInstanceUID"], "reason": reason, "detail": detail}
+    return {"path": "", "SeriesInstanceUID": row["SeriesInstanceUID"], "reason": reason, "detail": escaped(detail)}
 
 
 def store_series(root: Path, out_dir: Path, wanted: Wanted, job: tuple[Row, pd.DataFrame]) -> list[Row]:
-    """Write the volumes of one series; return their rows of tables.VOLUMES, and of tables.EXCLUDED for those of no use."""
+    """Write the volumes of one series; return their rows of tables.VOLUMES, and of tables.EXCLUDED for those of no use.
+
+    Volumes that stand for the series come first where not all are wanted. A series of which none does is a row, too.
+    """
     row, files = job
     try:
         parts = [whole_series(row, files)] if row["geometry"] == "regular" else list(parts_of(root, row, files))
@@ -129,8 +134,11 @@ def store_series(root: Path, out_dir: Path, wanted: Wanted, job: tuple[Row, pd.D
         for part in parts
         if not wanted.is_usable(part.facts["geometry"])
     ]
+    if not any(part.is_whole for part in usable):
+        words = f"{len(usable)} of {len(parts)} volumes can be used, none of them shows the whole series"
+        found.append(exclusion(row, row["geometry"], words))
     read = lru_cache(maxsize=1)(read_file)  # a file may hold slices of several volumes
-    for part in usable[: wanted.n_per_series_max]:
+    for part in sorted(usable, key=lambda part: not part.is_whole)[: wanted.n_per_series_max]:
         try:
             found.append(store_part(root, out_dir, wanted, row, part, read))
         except PixelError as error:
@@ -140,22 +148,26 @@ def store_series(root: Path, out_dir: Path, wanted: Wanted, job: tuple[Row, pd.D
 
 def whole_series(row: Row, files: pd.DataFrame) -> Part:
     """Return the volume of a regular series."""
-    return Part(0, "", row, (0.0, 0.0), files)
+    return Part(0, "", True, row, (0.0, 0.0), files)
 
 
 def parts_of(root: Path, row: Row, files: pd.DataFrame) -> Iterator[Part]:
     """Yield the volumes of a series that is not regular as a whole, whose headers are read anew.
 
+    One that shows every place stands for the series. Of stacks of several orientations or sizes, a scout and axial slices
+    say, it is the largest, be it of use or not: what most headers of a series say is not said of the smaller ones.
     Raises PixelError for a file that is not what it was when `files` was made.
     """
     slices = []
     for path in files["path"].unique():
-        header = read_header(root, root / path)
+        header = read_named(root, unescaped(path))
         if isinstance(header, Excluded):
             raise PixelError(f"{path}: {header.reason}: {header.detail}")
         slices += header.slices
     whole = series_geometry(slices)
-    for number, geometry in enumerate(volume_geometries(slices, whole)):
+    geometries = volume_geometries(slices, whole)
+    n_places = max(geometry.n_slices for geometry in geometries) if whole.is_mixed else whole.n_slices
+    for number, geometry in enumerate(geometries):
         members = [part for part, volume in zip(slices, whole.volume, strict=True) if volume == number]
         places = {
             "path": [part.path for part in members],
@@ -163,7 +175,8 @@ def parts_of(root: Path, row: Row, files: pd.DataFrame) -> Iterator[Part]:
             "slice": geometry.place,
             "position_mm": geometry.position_mm,
         }
-        yield Part(number, whole.volume_of[number], vars(geometry), geometry.shear, pd.DataFrame(places))
+        is_whole = geometry.n_slices == n_places
+        yield Part(number, whole.volume_of[number], is_whole, vars(geometry), geometry.shear, pd.DataFrame(places))
 
 
 def describe_part(part: Part) -> str:
@@ -178,13 +191,14 @@ def store_part(root: Path, out_dir: Path, wanted: Wanted, row: Row, part: Part, 
     digests_path = path.with_name(f".{path.stem}.digests")
     frame = sheared_frame(part)
     is_ct = row["Modality"] == "CT"
-    sources = [root / source for source in set(part.files["path"])]
+    sources = [root / unescaped(source) for source in set(part.files["path"])]
     if not (digests_path.is_file() and is_stored(path, wanted.shape_zyx, sources)):
         digests: list[str] = []
         planes = read_planes(root, part.files, read=read)
         if is_ct:
             planes = digested(planes, digests)
-        volume = resample_planes(planes, wanted.shape_zyx, frame, outside=AIR_HU if is_ct else None)
+        outside = AIR_HU if is_ct else None
+        volume = resample_planes(planes, wanted.shape_zyx, frame, outside=outside, name=path.name)
         write_text(digests_path, join_digests(digests))
         with replacing(path) as temporary:
             np.save(temporary, to_int16(volume, row["Modality"]))
@@ -201,7 +215,7 @@ def store_part(root: Path, out_dir: Path, wanted: Wanted, row: Row, part: Part, 
         "Modality": row["Modality"],
         "volume": part.number,
         "volume_of": part.volume_of,
-        "is_whole": facts["n_slices"] == row["n_slices"],
+        "is_whole": part.is_whole,
         "axes_lps": facts["axes_lps"],
         "corrected_tilt_deg": facts["gantry_tilt_deg"] if facts["geometry"] == "gantry_tilt" else 0.0,
         "path": path.name,
@@ -250,12 +264,13 @@ def is_stored(path: Path, shape_zyx: Shape, sources: list[Path]) -> bool:
 
 
 def resample_planes(
-    planes: Iterator[NDArray[np.float32]], shape_zyx: Shape, frame: Frame, *, outside: float | None
+    planes: Iterator[NDArray[np.float32]], shape_zyx: Shape, frame: Frame, *, outside: float | None, name: str
 ) -> NDArray[np.float32]:
     """Return a volume on the common grid, `shape_zyx`; slices shrink as they are read, so that no series fills memory.
 
     Each slice is shifted in the plane by the resampling itself: a sheared stack is interpolated once, as others are.
-    `outside`: what lies in the frame beyond a slice; None: the slice's lowest value.
+    `outside`: what lies in the frame beyond a slice; None: the slice's lowest value. Slices of NaN get the volume's lowest
+    value. Raises PixelError where all are of NaN; `name` is what it calls the volume.
     """
     shape = shape_zyx[1:]
     shrunk = []
@@ -266,7 +281,7 @@ def resample_planes(
             beyond = lowest_of(plane) if outside is None else outside
             stop = (start[0] + frame.size_yx[0], start[1] + frame.size_yx[1])
             shrunk.append(resample_window(plane, shape, (start[0], start[1]), stop, outside=beyond))
-    return resample_axis(np.stack(shrunk), shape_zyx[0], axis=0)
+    return resample_axis(without_gaps(np.stack(shrunk), name), shape_zyx[0], axis=0)
 
 
 def to_int16(volume: NDArray[np.float32], modality: str) -> NDArray[np.int16]:
