@@ -84,6 +84,7 @@ def study_context(results_dir: Path, params: Params) -> dict[str, Any]:
         ),
         "arms": design_sections.arms_table(params),
         "rates": design_sections.rates_table(results_dir, names),
+        "ends_of_grid": design_sections.ends_of_grid_sentence(results_dir, names),
         "largest_component": design_sections.largest_component_sentence(results_dir),
         "splits": design_sections.splits_table(results_dir),
         "leakage": design_sections.leakage_table(results_dir),

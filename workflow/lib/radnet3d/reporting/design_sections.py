@@ -8,7 +8,7 @@ import pandas as pd
 
 from radnet3d.arms import Study, arm_names, encoder_names, study_of
 from radnet3d.params import CONTROL, MEDICALNET, Finetune, Params
-from radnet3d.reporting.answer import signed
+from radnet3d.reporting.answer import listed, signed
 from radnet3d.reporting.display import (
     Column,
     Display,
@@ -100,6 +100,21 @@ def rates_table(results_dir: Path, names: Names) -> Display | None:
     ]
     columns = [number(rate, f"{float(rate):g}", 3) for rate in grid]
     return display(pd.DataFrame(rows), [Column("arm", "arm"), *columns, Column("chosen", "chosen", is_number=True)])
+
+
+def ends_of_grid_sentence(results_dir: Path, names: Names) -> str:
+    """Return for which arms the best rate is the lowest or the highest that was tried, "" if for none."""
+    chosen = {one["init"]: one for one in read_rates(results_dir) if one["init"] in names}
+    said = []
+    for word, end in (("lowest", min), ("highest", max)):
+        at_end = [
+            name
+            for init, name in names.items()
+            if init in chosen and chosen[init]["learning_rate"] == end(map(float, chosen[init]["validation"]))
+        ]
+        if at_end:
+            said.append(f"the {word} of the grid ({listed(at_end)})")
+    return f"The best rate is {'; '.join(said)}: whether one beyond is better was not tried." if said else ""
 
 
 def largest_component_sentence(results_dir: Path) -> str:
