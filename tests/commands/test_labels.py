@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import pandas as pd
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
 from radnet3d import tables
 from radnet3d.archive.phantom.headers import COLLECTION_ID
 from radnet3d.cli.labels import commands
-from radnet3d.errors import RadnetError
+from radnet3d.errors import RadnetError, TableError
+from radnet3d.labels.series import label_series
 
 ROWS = """SeriesInstanceUID,Modality,collection_id,StudyDescription,SeriesDescription
 1.3,CT,tcga_lihc,CT ABDOMEN W/ CONTRAST,AXIAL 5mm
@@ -65,12 +67,65 @@ def test_series_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
 
 
-@pytest.mark.parametrize("name", ["missing.csv", "not-a-table.parquet"])
+@pytest.mark.parametrize("name", ["missing.csv", "not-a-table.parquet", "empty.csv", "latin.csv"])
 def test_unreadable_catalogue_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "not-a-table.parquet").write_text("text", encoding="utf-8")
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "latin.csv").write_text(ROWS.replace("Tumour", "Tête"), encoding="latin-1")
     result = run("from-catalogue", tmp_path / name, tmp_path / "out.parquet")
     assert isinstance(result.exception, RadnetError)
     assert name in str(result.exception)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_labels_are_text_where_the_name_says_so(tmp_path: Path, labels_path: Path, suffix: str) -> None:
+    out = tmp_path / f"out{suffix}"
+    assert run("from-catalogue", tmp_path / "in.csv", out).exit_code == 0
+    assert out.read_text(encoding="utf-8").startswith("SeriesInstanceUID")
+    pd.testing.assert_frame_equal(
+        tables.read_table(out, tables.LABELS), tables.read_table(labels_path, tables.LABELS), check_dtype=False
+    )
+    assert run("census", out, tmp_path / "in.csv", tmp_path / "census").exit_code == 0
+    assert run("disagreements", out, tmp_path / "disagreements.csv").exit_code == 0
+
+
+def test_lists_of_a_catalogue_are_read_as_dicom_writes_them(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"SeriesInstanceUID": ["1", "2", "3"], "Modality": ["CT"] * 3})
+    types = pl.Series("ImageType", [["DERIVED", "SECONDARY", "MIP"], ["ORIGINAL", "PRIMARY", "AXIAL"], None])
+    rows.with_columns(types).write_parquet(tmp_path / "in.parquet")
+    assert run("from-catalogue", tmp_path / "in.parquet", tmp_path / "out.parquet").exit_code == 0
+    assert tables.read_table(tmp_path / "out.parquet", tables.LABELS)["kind"].tolist() == [
+        "derived",
+        "volume",
+        "volume",
+    ]
+    assert label_series(rows.with_columns(types))["kind"].to_list() == ["derived", "volume", "volume"]
+
+    rows.with_columns(SeriesDescription=pl.struct("Modality"), EchoTime=pl.lit([[1.0]])).write_parquet(
+        tmp_path / "struct.parquet"
+    )
+    result = run("from-catalogue", tmp_path / "struct.parquet", tmp_path / "out2.parquet")
+    assert isinstance(result.exception, TableError)
+    assert all(word in str(result.exception) for word in ("struct.parquet", "SeriesDescription", "EchoTime"))
+    assert not (tmp_path / "out2.parquet").exists()
+
+
+@pytest.mark.parametrize("command", ["disagreements", "evaluate", "census", "targets", "join"])
+def test_unreadable_labels_are_named(tmp_path: Path, labels_path: Path, command: str) -> None:
+    (tmp_path / "truth.csv").write_text("SeriesInstanceUID,gold_plane\n1.3,axial\n", encoding="utf-8")
+    before = {"evaluate": [tmp_path / "truth.csv"]}.get(command, [])
+    after = {"census": [tmp_path / "in.csv"]}.get(command, [])
+    for name, content in (("text.parquet", b"text"), ("empty.csv", b""), ("latin.csv", b"\xe9,Modality\n1,CT\n")):
+        (tmp_path / name).write_bytes(content)
+        result = run(command, *before, tmp_path / name, *after, tmp_path / "out.csv")
+        assert isinstance(result.exception, TableError) and name in str(result.exception), (name, result.exception)
+
+
+@pytest.mark.parametrize("content", ["", "plane\naxial\n"])
+def test_unreadable_truth_is_named(tmp_path: Path, labels_path: Path, content: str) -> None:
+    (tmp_path / "truth.csv").write_text(content, encoding="utf-8")
+    result = run("evaluate", tmp_path / "truth.csv", labels_path)
+    assert isinstance(result.exception, TableError) and "truth.csv" in str(result.exception)
 
 
 def test_evaluate_and_targets(tmp_path: Path, labels_path: Path) -> None:

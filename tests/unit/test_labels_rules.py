@@ -244,13 +244,16 @@ def test_some_heads_only_are_the_same_as_with_all() -> None:
 GIVEN = (
     "NON IONIC", "NONIONIC", "NON-IONIC CONTRAST", "Omnipaque", "OMNIPAQUE 350", "ORAL & IV", "IV+ORAL",
     "11 ml Omniscan", "CE", "CONTRAST", "Applied", "Y", "C+", "Gadavist + saline", r"Saline\Gadavist", "NON IONIC IV",
-    "Intravenous", "Nova contrast", "350",
+    "Intravenous", "Nova contrast", "350", "Buscopan + Ultravist", "Gadovist iv, Buscopan iv", "OMNIPAQUE & READI-CAT",
 )  # fmt: skip
 NOT_GIVEN = (
     "NONE", "NONE GIVEN", "No contrast given", "NO IV CONTRAST", "NOT APPLICABLE", "N.A.", "n/a", "NON CONTRAST",
     "NONCONTRAST", "NOCONTRAST", "None administered", "Unenhanced", "C-", "-C", "false", "saline", "NaCl 0.9%", "0 ml",
     "IV CONTRAST: NONE", "CONTRAST NOT GIVEN", "ORAL, NO IV", "OMNIPAQUE ORAL; NO IV", "WITHOUT", "W/O CONTRAST",
     "ORAL", "ORAL ONLY", "GASTROGRAFIN", "BARIUM", "no", "N", "0", "Unknown",
+    "Aucun", "aucune injection", "Nenhum", "Nessuno", "Ninguno", "brak", "geen", "ingen", "utan", "kein KM", "S/C", "nein",
+    "refused", "Patient refused", "READI-CAT", "ReadiCat 2 450 ml", "Volumen", "VoLumen 900 ml", "Buscopan",
+    "20 mg Buscopan i.v.", "BUSCOPAN 1 ML IV",
 )  # fmt: skip
 
 
@@ -307,6 +310,9 @@ HEADERS: list[tuple[dict[str, object], str, str]] = [
     ({"Modality": "CT", "ImageType": r"DERIVED\SECONDARY\MPR"}, "kind", "volume"),
     ({"Modality": "MR", "ImageType": r"DERIVED\PRIMARY\DIFFUSION\ADC"}, "sequence", "ADC"),
     ({"Modality": "CT", "n_files": 1, "n_slices": 1}, "kind", "unknown"),
+    ({"Modality": "CT", "n_files": 20, "n_slices": 1}, "kind", "unknown"),
+    ({"Modality": "MR", "SeriesDescription": "t2 cine", "n_files": 60, "n_slices": 3}, "kind", "unknown"),
+    ({"Modality": "MR", "SeriesDescription": "t2", "n_files": 1, "n_slices": 24}, "kind", "volume"),
     ({"Modality": "CT", "PatientAge": "061Y"}, "subject", "human"),
     ({"Modality": "CT", "ConvolutionKernel": "B70f", "SeriesDescription": "SOFT TISSUE"}, "kernel", "sharp"),
     ({"Modality": "CT", "z_min_lps_mm": -300.0, "z_max_lps_mm": 350.0}, "regions", "abdomen;chest;pelvis"),

@@ -9,7 +9,7 @@ import pytest
 import radnet3d.tables
 from radnet3d.atomic import MARKER, SNAKEMAKE_NOTE, output_directory, replacing, resumable_directory
 from radnet3d.errors import OutputError, TableError
-from radnet3d.tables import EXCLUDED, PATIENT_SPLIT, PLAN, empty_table, read_table, write_table
+from radnet3d.tables import EXCLUDED, PATIENT_SPLIT, PLAN, RUN_CASES, empty_table, read_table, write_table
 
 SCHEMAS = [value for value in vars(radnet3d.tables).values() if isinstance(value, pa.DataFrameSchema)]
 
@@ -27,6 +27,36 @@ def test_text_stays_text(tmp_path: Path, suffix: str) -> None:
     frame = pd.DataFrame({"PatientID": ["007", "NA", ""], "split": ["train", "test", "train"]})
     write_table(frame, tmp_path / f"split{suffix}", PATIENT_SPLIT)
     assert read_table(tmp_path / f"split{suffix}", PATIENT_SPLIT)["PatientID"].tolist() == ["007", "NA", ""]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_carriage_returns_and_quotes_survive(tmp_path: Path, suffix: str) -> None:
+    ids = ["Icon\r", "a\r\nb", 'c"\td,e', "f", "\r", ""]
+    frame = pd.DataFrame({"run_id": "x\ry", "case_id": ids, "is_empty": [True, False] * 3})
+    numbers = [name for name in RUN_CASES.columns if name not in frame]
+    frame = frame.assign(**{name: [1.5, float("nan"), 3, 4, 5, 6] for name in numbers})
+    write_table(frame, tmp_path / f"cases{suffix}", RUN_CASES)
+    read = read_table(tmp_path / f"cases{suffix}", RUN_CASES)
+    pd.testing.assert_frame_equal(read[list(frame)], frame, check_dtype=False)
+
+
+def test_texts_are_quoted_only_where_they_must_be(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"PatientID": ["1"], "split": ["train"]})
+    write_table(frame, tmp_path / "split.csv", PATIENT_SPLIT)
+    assert (tmp_path / "split.csv").read_bytes() == b"PatientID,split\n1,train\n"
+
+
+DAMAGED = {
+    "text.parquet": b"no table", "empty.parquet": b"", "empty.csv": b"", "blank.csv": b"\n\n", "binary.csv": bytes(range(256)),
+    "latin.csv": "PatientID,split\nJosé,train\n".encode("latin-1"), "open.tsv": b'PatientID\tsplit\n"1\ttrain\n',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_unreadable_file_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(DAMAGED[name])
+    with pytest.raises(TableError, match=rf"{name}: not readable as the table 'patient_split': "):
+        read_table(tmp_path / name, PATIENT_SPLIT)
 
 
 def test_faults_name_file_column_and_value(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Conventions: a DICOM keyword keeps its name, what we derive is snake_case with i
 number is NaN; one row a thing, and the key columns say which thing. A table may have further columns.
 """
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -253,7 +254,7 @@ VOLUMES = table("volumes", ("SeriesInstanceUID", "volume"), {
     "SeriesInstanceUID": TEXT, "StudyInstanceUID": TEXT, "PatientID": TEXT, "Modality": TEXT,
     "volume": COUNT,  # which of the series, as in FILES
     "volume_of": TEXT,  # what tells it from the series' others: "EchoTime=2.3"; "" where the series holds one
-    "is_whole": FLAG,  # shows every place that the series shows
+    "is_whole": FLAG,  # shows every place that the series shows; of stacks of several orientations or sizes: the largest
     "axes_lps": TEXT,  # where the array's axes point to, as in SERIES
     "corrected_tilt_deg": NUMBER,  # 0 where nothing was sheared
     "path": TEXT,  # of the int16 .npy file, relative to this table's folder
@@ -469,21 +470,33 @@ def write_table(frame: pd.DataFrame, path: Path, schema: pa.DataFrameSchema) -> 
         if path.suffix == ".parquet":
             checked.to_parquet(temporary, index=False)
         else:
-            checked.to_csv(temporary, index=False, sep="\t" if path.suffix == ".tsv" else ",", lineterminator="\n")
+            checked.to_csv(
+                temporary, index=False, sep="\t" if path.suffix == ".tsv" else ",", lineterminator="\n",
+                quoting=csv.QUOTE_NONNUMERIC if has_carriage_return(checked) else csv.QUOTE_MINIMAL,
+            )  # fmt: skip
+
+
+def has_carriage_return(frame: pd.DataFrame) -> bool:
+    """Return whether any text has a carriage return, at which readers end the row if the text is not in quotes."""
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    return any(texts[name].astype(str).str.contains("\r", regex=False).any() for name in texts)
 
 
 def read_table(path: Path, schema: pa.DataFrameSchema) -> pd.DataFrame:
     """Return the checked table at `path` (.parquet, .csv or .tsv). Raises TableError naming file, column and value."""
     if not path.is_file():
         raise TableError(f"{path}: no such file, wanted the table '{schema.name}'")
-    if path.suffix == ".parquet":
-        frame = pd.read_parquet(path)
-    else:
-        text = [name for name, column in schema.columns.items() if column.dtype == TEXT.dtype]
-        separator = "\t" if path.suffix == ".tsv" else ","
-        frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={
-            name: [""] for name in schema.columns if name not in text
-        })  # fmt: skip
+    text = [name for name, column in schema.columns.items() if column.dtype == TEXT.dtype]
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            separator = "\t" if path.suffix == ".tsv" else ","
+            frame = pd.read_csv(path, sep=separator, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={
+                name: [""] for name in schema.columns if name not in text
+            })  # fmt: skip
+    except (ValueError, OSError) as error:  # no parquet, damaged, empty, rows of several lengths, not UTF-8
+        raise TableError(f"{path}: not readable as the table '{schema.name}': {error}") from error
     return check_table(frame, schema, name=str(path))
 
 

@@ -1,6 +1,7 @@
 """`radnet3d labels`: label series from headers or catalogue text; evaluate; count."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -48,7 +49,7 @@ def commands() -> None:
 @click.argument("out", type=PATH)
 @click.option("--plan", "plan_path", type=FILE, help="plan.parquet of the archive, for each series' collection")
 def from_series(series_path: Path, out: Path, plan_path: Path | None) -> None:
-    """Label the header rows of SERIES (as `dicom extract` writes them) into OUT.parquet."""
+    """Label the header rows of SERIES (as `dicom extract` writes them) into OUT (.parquet, .csv or .tsv)."""
     logger.info("radnet3d %s labels from-series %s %s", __version__, series_path, out)
     series = pl.from_pandas(tables.read_table(series_path, tables.SERIES))
     if plan_path is not None:
@@ -61,9 +62,9 @@ def from_series(series_path: Path, out: Path, plan_path: Path | None) -> None:
 @click.argument("out", type=PATH)
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="processes reading headers")
 def from_dicom(folder: Path, out: Path, threads: int) -> None:
-    """Scan DIR for DICOM files of any name and depth and label their series into OUT.parquet.
+    """Scan DIR for DICOM files of any name and depth and label their series into OUT (.parquet, .csv or .tsv).
 
-    The files that were left out, and why, go beside it into OUT_excluded.csv.
+    The files that were left out, and why, go beside it into <OUT>_excluded.csv.
     """
     logger.info("radnet3d %s labels from-dicom %s %s", __version__, folder, out)
     found = extract_series(folder, n_processes=threads)
@@ -76,7 +77,7 @@ def from_dicom(folder: Path, out: Path, threads: int) -> None:
 @click.argument("source", metavar="IN")
 @click.argument("out", type=PATH)
 def from_catalogue(source: str, out: Path) -> None:
-    """Label the rows of a catalogue into OUT.parquet, in their order.
+    """Label the rows of a catalogue into OUT (.parquet, .csv or .tsv), in their order.
 
     IN: a csv or parquet table with any of the IDC index's columns, SeriesInstanceUID and Modality among them; or the
     word `idc-index` for the table of the installed package idc-index-data.
@@ -93,7 +94,7 @@ def from_catalogue(source: str, out: Path) -> None:
     "--of", "wanted_path", type=FILE, help="table whose SeriesInstanceUID are labelled; without it, all of IN"
 )
 def baseline(name: str, source: str, out: Path, wanted_path: Path | None) -> None:
-    """Label the rows of the catalogue IN as others do, into OUT.parquet, to be scored beside the rules.
+    """Label the rows of the catalogue IN as others do, into OUT, to be scored beside the rules.
 
     regex: published regular expressions, inside words and with forced answers; body-part-examined: that tag alone.
     """
@@ -112,11 +113,24 @@ def baseline(name: str, source: str, out: Path, wanted_path: Path | None) -> Non
 def disagreements(labels_path: Path, out: Path) -> None:
     """Count where the witnesses of a head contradict one another in LABELS, by rules, values and modality, into OUT."""
     logger.info("radnet3d %s labels disagreements %s %s", __version__, labels_path, out)
-    labels = pd.read_parquet(labels_path, columns=["SeriesInstanceUID", "Modality", "disagreements"])
+    labels = read_labels(labels_path, columns=DISAGREEING).to_pandas()
     counts = count_disagreements(labels)
     tables.write_table(counts, out, tables.DISAGREEMENTS)
     n_series = int((labels["disagreements"] != "").sum())
     logger.info("%d of %d series have contradicting witnesses, of %d sorts", n_series, len(labels), len(counts))
+
+
+def read_labels(path: Path, *, columns: Sequence[str] = tuple(tables.LABELS.columns)) -> pl.DataFrame:
+    """Return columns of tables.LABELS; the values of a parquet file, of a million rows perhaps, are not checked again.
+
+    Raises TableError if the table cannot be read or lacks one of `columns`.
+    """
+    if path.suffix != ".parquet":
+        return pl.from_pandas(tables.read_table(path, tables.LABELS)).select(columns)
+    try:
+        return pl.read_parquet(path, columns=list(columns))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise TableError(f"{path}: not readable as the table '{tables.LABELS.name}': {error}") from error
 
 
 def write_and_count(series: pl.DataFrame, out: Path) -> None:
@@ -151,11 +165,13 @@ def evaluate(truth_path: Path, labels_path: Path, out: Path | None) -> None:
 
 
 def read_truth(path: Path) -> pd.DataFrame:
-    """Return a table of truth, all text. Raises TableError if it cannot be read."""
+    """Return a table of truth, all text. Raises TableError if it cannot be read or does not name its series."""
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
-    except (ValueError, pd.errors.ParserError) as error:
+    except (ValueError, OSError) as error:
         raise TableError(f"{path}: not readable as a table of truth: {error}") from error
+    if "SeriesInstanceUID" not in frame.columns:
+        raise TableError(f"{path}: found the columns {list(frame.columns)}, wanted also SeriesInstanceUID")
     return frame
 
 
@@ -195,7 +211,7 @@ def census(labels_path: Path, sources: tuple[str, ...], out_dir: Path) -> None:
     on), sample.csv (some series with texts, labels and evidence).
     """
     logger.info("radnet3d %s labels census %s %s %s", __version__, labels_path, " ".join(sources), out_dir)
-    labels = pl.read_parquet(labels_path)
+    labels = read_labels(labels_path)
     catalogue = read_texts(sources, labels)
     licences = {name for name in licences_of(catalogue) if is_commercial(name)}
     series = candidates(labels, catalogue, licences=licences, leaking=leaking_collections())

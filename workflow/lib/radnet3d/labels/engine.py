@@ -19,7 +19,7 @@ Codes = NDArray[np.int32]
 MOST_KEYS = 2**62
 """Combinations of values that an int64 can tell apart."""
 
-SPECIAL = {"ł": "l", "ø": "o", "ß": "ss", "æ": "ae", "œ": "oe", "đ": "d"}
+SPECIAL = {"ł": "l", "ø": "o", "ß": "ss", "æ": "ae", "œ": "oe", "đ": "d", "ı": "i"}
 
 
 def fold(texts: pl.Series) -> pl.Series:

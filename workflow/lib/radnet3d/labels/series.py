@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from radnet3d import tables
 from radnet3d.atomic import replacing
@@ -34,11 +35,13 @@ def label_series(
     `frame`: columns of tables.SERIES, of the IDC index, or any subset with SeriesInstanceUID and Modality; what is
     missing is not evidence. Geometry is copied where it was measured. `heads`: those of tables.HEADS to answer (None:
     all); heads that these refer to are worked out but not returned. Without evidence the <head>_evidence columns
-    and `disagreements` are left out, which is faster. Raises TableError on a missing column, ValueError on an unknown head.
+    and `disagreements` are left out, which is faster. Raises TableError on a missing column or one that holds anything
+    but single values and lists of them, ValueError on an unknown head.
     """
     missing = [name for name in ("SeriesInstanceUID", "Modality") if name not in frame.columns]
     if missing:
         raise TableError(f"series to label: found the columns {frame.columns}, wanted also {missing}")
+    frame = with_joined_lists(frame, name="series to label")
     wanted = tables.HEADS if heads is None else tuple(heads)
     rows = Rows(with_extent(with_collections(frame)))
     labels = [text_column(frame, name) for name in IDENTITY]
@@ -53,6 +56,27 @@ def label_series(
             contradictions += found.contradictions
     reasons = [*evidence, disagreements_column(contradictions, frame.height)] if with_evidence else []
     return pl.DataFrame([*labels, *geometry_columns(frame), *reasons])
+
+
+def with_joined_lists(frame: pl.DataFrame, *, name: str) -> pl.DataFrame:
+    """Return `frame` with lists as DICOM writes several values: as one text, with backslashes between them.
+
+    Only columns that are read are looked at. `name` is what the error calls the frame. Raises TableError on columns of
+    anything but single values and lists of them.
+    """
+    read = {column: dtype for column, dtype in frame.schema.items() if column in READ}
+    lists = [
+        column for column, dtype in read.items() if isinstance(dtype, pl.List | pl.Array) and is_single(dtype.inner)
+    ]
+    strange = {column: str(dtype) for column, dtype in read.items() if column not in lists and not is_single(dtype)}
+    if strange:
+        raise TableError(f"{name}: found the columns {strange}, wanted single values or lists of them")
+    return frame.with_columns(pl.col(column).cast(pl.List(pl.String)).list.join("\\") for column in lists)
+
+
+def is_single(dtype: pl.DataType | DataTypeClass) -> bool:
+    """Return whether the values of a column are single ones, which can be written as text."""
+    return not (dtype.is_nested() or dtype == pl.Object)
 
 
 def heads_needed(wanted: Collection[str]) -> list[Head]:
@@ -131,7 +155,7 @@ def read_catalogue(source: str, *, also: Collection[str] = ()) -> pl.DataFrame:
     """Return the rows of a catalogue: a csv or parquet file, or `idc-index` for the installed package's table.
 
     Columns that label rules may use, and those of `also`, are read where the catalogue has them. Raises TableError if
-    there is no such file, it cannot be read or it lacks SeriesInstanceUID or Modality.
+    there is no such file, it cannot be read, it lacks SeriesInstanceUID or Modality or has columns of nested values.
     """
     path = idc_index_path() if source == IDC_INDEX else Path(source)
     if not path.is_file():
@@ -143,12 +167,12 @@ def read_catalogue(source: str, *, also: Collection[str] = ()) -> pl.DataFrame:
             lazy = pl.scan_csv(path, infer_schema=False, separator="\t" if path.suffix == ".tsv" else ",")
         found = lazy.collect_schema().names()
         frame = lazy.select([name for name in found if name in READ or name in also]).collect()
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise TableError(f"{path}: not readable as a table: {error}") from error
     missing = [name for name in ("SeriesInstanceUID", "Modality") if name not in found]
     if missing:
         raise TableError(f"{path}: found the columns {found}, wanted also {missing}")
-    return frame
+    return with_joined_lists(frame, name=str(path))
 
 
 def idc_index_path() -> Path:
@@ -164,13 +188,17 @@ def idc_index_path() -> Path:
 
 
 def write_labels(labels: pl.DataFrame, path: Path) -> None:
-    """Write tables.LABELS to a parquet file, as a whole or not at all. Raises TableError if a series occurs twice.
+    """Write tables.LABELS to `path` (.parquet, .csv or .tsv), as a whole or not at all.
 
-    The words of each head were checked when the rules were loaded, so a million rows need not be checked again.
+    The words of each head were checked when the rules were loaded, so a million rows of parquet need not be checked
+    again. Raises TableError if a series occurs twice.
     """
     repeated = labels["SeriesInstanceUID"].filter(labels["SeriesInstanceUID"].is_duplicated())
     if len(repeated):
         raise TableError(f"{path}: series {repeated[0]} occurs more than once, wanted one row a series")
+    if path.suffix != ".parquet":
+        tables.write_table(labels.to_pandas(), path, tables.LABELS)
+        return
     tables.check_table(labels.head(1000).to_pandas(), tables.LABELS, name=str(path))
     with replacing(path) as temporary:
         labels.write_parquet(temporary)
