@@ -31,7 +31,10 @@ def test_every_method_arm_and_size_has_a_row_with_intervals(study):
         ("recall", "recall_low", "recall_high"), ("whole", "whole_low", "whole_high"), ("extra_mm", "extra_mm_low", "extra_mm_high"),
         ("dice_per_case_mean", "low", "high"), ("difference", "difference_low", "difference_high"),
     ):  # fmt: skip
-        assert ((study[low] <= study[name] + 1e-9) & (study[name] <= study[high] + 1e-9)).all(), name
+        is_between = (study[low] <= study[name] + 1e-9) & (study[name] <= study[high] + 1e-9)
+        is_none = study[[low, high]].isna().all(axis=1)  # where every value lies at a bound: all found, nothing too much
+        assert (is_between ^ is_none).all(), name
+        assert study.loc[is_none, name].isin([0, 1]).all(), name
 
 
 def test_numbers_are_those_of_the_cases(cases, study):

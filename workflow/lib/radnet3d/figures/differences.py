@@ -33,7 +33,7 @@ def draw(comparison: pd.DataFrame, margin_dice: float, looks: Mapping[str, Look]
     for axes in panels[max(0, len(shown) - n_columns) : len(shown)]:
         axes.set_xlabel("training cases, n")
         axes.tick_params(labelbottom=True)
-    figure.supylabel(f"difference of Dice per case (paired; band: margin of ±{margin_dice:g})", fontsize=9)
+    figure.supylabel(f"paired difference of Dice\n(band: ±{margin_dice:g})", fontsize=9)
     return figure
 
 
