@@ -32,7 +32,9 @@ def test_every_method_arm_and_size_has_a_row_with_intervals(study):
         ("dice_per_case_mean", "low", "high"), ("difference", "difference_low", "difference_high"),
     ):  # fmt: skip
         is_between = (study[low] <= study[name] + 1e-9) & (study[name] <= study[high] + 1e-9)
-        is_none = study[[low, high]].isna().all(axis=1)  # where every value lies at a bound: all found, nothing too much
+        is_none = (
+            study[[low, high]].isna().all(axis=1)
+        )  # where every value lies at a bound: all found, nothing too much
         assert (is_between ^ is_none).all(), name
         assert study.loc[is_none, name].isin([0, 1]).all(), name
 
