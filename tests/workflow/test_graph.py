@@ -68,7 +68,10 @@ def test_run_ends_in_pages_tables_and_metrics(finished: Path) -> None:
     assert (finished / "reports/workflow.html").stat().st_size > 10_000
     metrics = json.loads((finished / "results/transfer/metrics.json").read_text())
     assert metrics
-    assert len((finished / "results/transfer/runs.csv").read_text().splitlines()) == 1 + 2 * 2
+    runs = (finished / "results/transfer/runs.csv").read_text()
+    assert len(runs.splitlines()) == 1 + 2 * 2 + 2 and runs.count("body_region") == 2
+    leakage = (finished / "results/finetune/split/liver/leakage.csv").read_text()
+    assert "body_region train,body_region test" in leakage
 
 
 def test_every_job_left_a_log_that_names_command_and_version(finished: Path) -> None:
@@ -89,7 +92,7 @@ def test_comparison_parameter_reruns_the_comparison_only(finished: Path, params:
 
 
 def test_larger_grid_leaves_the_runs_there_are(finished: Path, params: Path) -> None:
-    replaced(params, "init_seeds: [0]", "init_seeds: [0, 1]")
+    replaced(params, "init_seeds: [0]\n  steps", "init_seeds: [0, 1]\n  steps")  # of the liver
     jobs = planned(finished)
     assert jobs["finetune_task"] == 4 and jobs["pretrain_encoder"] == 1  # a seed of weights is a pretraining of its own
     assert not {"train_control", "tune_task", "choose_rate", "propose_liver_slices"} & jobs.keys()
