@@ -20,10 +20,27 @@ pytestmark = pytest.mark.slow
 MOMENTS = random.Random(20261122).sample(range(2, 20), 2)
 
 
+TASK = """tasks:
+  body_region:
+    classes: [chest, abdomen]
+    labels: truth
+    seed: 3
+    n_test: 2
+    n_validation: 2
+    n_train: {2: 1}
+    arms: [scratch, pretrained]
+    init_seeds: [0]
+    tune: {n_train: 2, subset_seed: 0, init_seed: 0}
+    steps: 2
+    margin: 0.05
+"""
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all results, of a run killed twice on the way; tests that change it put it back."""
     folder = make_folder(tmp_path_factory.mktemp("graph") / "project")
+    add_task(folder / "params.yaml")
     for n_jobs in MOMENTS:
         start_and_kill(folder, n_jobs)
     snakemake(folder)
@@ -50,6 +67,16 @@ def replaced(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, (old, text.count(old))
     path.write_text(text.replace(old, new))
+
+
+def add_task(path: Path) -> None:
+    """Declare a classification, in an archive and a split that have three patients of each of its classes for it."""
+    replaced(path, "    seed: 1\n    n_patients: 10\n", "    seed: 4\n    n_patients: 16\n")
+    replaced(
+        path, "pretrain:\n  seed: 0\n  fraction_validation: 0.2\n", "pretrain:\n  seed: 5\n  fraction_validation: 0.1\n"
+    )
+    replaced(path, "fraction_tasks: 0.0\n", "fraction_tasks: 0.45\n")
+    replaced(path, "tasks: {}\n", TASK)
 
 
 @pytest.fixture
